@@ -1,0 +1,56 @@
+# `make` prints this file's targets. The virtual environment is made by whatever target needs it first, and again only
+# when a file in requirements/ changed.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests in parallel; two workers fit the smallest machine we support.
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench lock docs clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Serve two example gRPC backends behind the gateway
+	$(BIN)/python -m api_gateway demo
+
+test: check ## Everything that must hold before a change lands: checks, then all tests with coverage
+	scripts/install-system-packages --check
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
+
+check: $(VENV)/.dev ## Format, lint, types and imports, without tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate-demo-protos --check
+
+format: $(VENV)/.dev ## Format the code and repair what the linter can repair
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.bench ## Measure the gateway beside Envoy, on this machine
+	$(BIN)/python -m bench
+
+lock: $(VENV)/.dev ## Pin requirements/*.in again; ARGS=--upgrade renews the pins
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock-requirements $(ARGS)
+
+docs: $(VENV)/.dev ## Write the tables of docs/configuration.md from the settings
+	$(BIN)/python -m scripts.configuration_reference --write
+
+clean: ## Remove the virtual environment and everything that was generated
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+# Each set of requirements contains the one before it, so one environment serves them all.
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: requirements/%.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	touch $@

@@ -1,0 +1,1 @@
+"""API Gateway: HTTP/JSON clients on one side, gRPC services on the other."""

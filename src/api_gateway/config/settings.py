@@ -1,0 +1,362 @@
+"""Every setting of the gateway: one class a section, each field with its meaning, unit and default.
+
+The classes are the contract of the configuration file. They only describe and check values; reading files and environment
+variables is `loader.py`'s job. All are frozen: a changed configuration is a new object.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+PositiveMs = Annotated[int, Field(gt=0, le=86_400_000)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000)]
+HttpMethod = Annotated[str, Field(pattern=r"^[A-Z]+$|^\*$", max_length=32)]
+
+_GRPC_METHOD = re.compile(r"[A-Za-z_][\w.]*/[A-Za-z_]\w*")
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are refused, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _check_endpoint(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https", "dns"):
+        raise ValueError('expected an address like "http://host:port", "https://host:port" or "dns:///host:port"')
+    authority = parts.netloc if parts.scheme != "dns" else parts.path.lstrip("/")
+    host = urlsplit(f"//{authority}")
+    if not host.hostname:
+        raise ValueError("the address has no host")
+    try:
+        port = host.port
+    except ValueError:
+        raise ValueError("the port is not a number from 1 to 65535") from None
+    if port is None:
+        raise ValueError(f'the address has no port; write for example "{value.rstrip("/")}:50051"')
+    if host.username or parts.query or parts.fragment or (parts.scheme != "dns" and parts.path not in ("", "/")):
+        raise ValueError("only scheme, host and port may be given")
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class ServerSettings(Section):
+    """The listener for clients."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. The default serves this machine only; `0.0.0.0` serves every network."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """TCP port; 0 lets the kernel choose, the start screen prints which."""
+    request_timeout_ms: PositiveMs = 30_000
+    """Longest time a whole request may take, in milliseconds, whatever a service or a client asks for."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Worker processes. `--workers` on the command line wins."""
+    header_timeout_ms: PositiveMs = 10_000
+    """Time from a request's first byte to the end of its header, in milliseconds; absolute, so trickling does not extend it."""
+    body_timeout_ms: PositiveMs = 60_000
+    """Time from the end of the header to the end of the body, in milliseconds; absolute."""
+    idle_timeout_ms: PositiveMs = 75_000
+    """How long a keep-alive connection may wait for its next request, in milliseconds."""
+    drain_timeout_ms: PositiveMs = 30_000
+    """How long in-flight requests may finish after SIGTERM or SIGINT, in milliseconds."""
+    shutdown_delay_ms: int = Field(default=0, ge=0, le=300_000)
+    """Time between `/health/ready` turning 503 and the listener closing, in milliseconds, for load balancers to notice."""
+    max_connections: int = Field(default=10_000, ge=1)
+    """Open client connections per worker; one more is closed at once."""
+    max_uri_bytes: int = Field(default=8_192, ge=64, le=65_535)
+    """Longest request target, in bytes (414 beyond). 8 KiB is what browsers and proxies agree on."""
+    max_header_bytes: int = Field(default=65_536, ge=1_024)
+    """Largest header section, names and values together, in bytes (431 beyond)."""
+    max_header_count: int = Field(default=100, ge=8)
+    """Most header fields in one request (431 beyond)."""
+
+
+class CircuitBreakerSettings(Section):
+    """When calls to a failing service stop, and when they start again."""
+
+    failure_threshold: int = Field(default=5, ge=1)
+    """Consecutive failures that open it."""
+    success_threshold: int = Field(default=2, ge=1)
+    """Consecutive successful trials that close it again."""
+    timeout_seconds: PositiveSeconds = 60
+    """How long it stays open before a trial, in seconds."""
+
+
+class TranscodingSettings(Section):
+    """How JSON is read and written for one service."""
+
+    unknown_query: Literal["reject", "ignore"] = "reject"
+    """What an unknown query key means: 400 that names it, or nothing."""
+    unknown_fields: Literal["reject", "ignore"] = "reject"
+    """What an unknown key in a JSON body means: 400 that names it, or nothing."""
+    emit_defaults: bool = False
+    """Write fields that hold their default value."""
+    preserve_proto_names: bool = False
+    """Write `field_name` instead of `fieldName`."""
+    enums_as_ints: bool = False
+    """Write enum numbers instead of names."""
+
+
+class ServiceSettings(Section):
+    """One gRPC backend."""
+
+    name: str = ""
+    """Name in logs and metrics; the section's key when empty."""
+    endpoint: Endpoint
+    """Where it listens: `http://host:port`, `https://host:port` (TLS) or `dns:///host:port`."""
+    timeout_ms: PositiveMs = 5_000
+    """Longest time for one call, in milliseconds; travels to the backend as `grpc-timeout`."""
+    connection_pool_size: int = Field(default=10, ge=1, le=1_000)
+    """Most connections a worker opens to it; opened as needed."""
+    connect_timeout_ms: PositiveMs = 20_000
+    """Longest time for one connection attempt, TCP, TLS and HTTP/2 settings together (gRPC's minimum is 20 s)."""
+    auto_discover: bool = True
+    """Ask it for its schema by server reflection."""
+    max_message_bytes: ByteSize = Field(default=ByteSize(16 * 1024 * 1024), gt=0)
+    """Largest message accepted from it, in bytes; refused from the length prefix, before it is buffered."""
+    max_queued_calls: int = Field(default=1_000, ge=0)
+    """Calls that may wait for a connection or a stream slot; one more is 503 at once."""
+    tls_enabled: bool = False
+    """Speak TLS, even if the endpoint says `http://`."""
+    tls_domain: str = ""
+    """Name checked in the server's certificate and sent as SNI; the endpoint's host when empty."""
+    tls_ca_cert_path: Path | None = None
+    """PEM file with the CAs to trust; the system's when absent."""
+    tls_client_cert_path: Path | None = None
+    """PEM file with our certificate chain, for mTLS."""
+    tls_client_key_path: Path | None = None
+    """PEM file with the key of that certificate."""
+    circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()
+    transcoding: TranscodingSettings = TranscodingSettings()
+
+    @model_validator(mode="after")
+    def _client_certificate_is_whole(self) -> ServiceSettings:
+        if (self.tls_client_cert_path is None) != (self.tls_client_key_path is None):
+            raise ValueError("tls_client_cert_path and tls_client_key_path must be given together")
+        return self
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether connections to it are encrypted."""
+        return self.tls_enabled or self.endpoint.startswith("https://")
+
+
+class PublicRoute(Section):
+    """A route that needs no token."""
+
+    path: str = Field(pattern=r"^/")
+    """Path or path template, as the route table prints it."""
+    method: Annotated[HttpMethod, BeforeValidator(_upper)] = "*"
+    """HTTP method, or `*` for all."""
+
+
+class JwtSettings(Section):
+    """Validation of tokens in the gateway itself, without the auth service."""
+
+    algorithms: list[str] = Field(default=["RS256", "ES256"], min_length=1)
+    """Algorithms accepted; the token never chooses. `none` is refused whatever stands here."""
+    secret: str | None = Field(default=None, repr=False)
+    """Shared secret for HS256, HS384 or HS512."""
+    public_key: str | None = None
+    """PEM text of the public key."""
+    jwks_url: str | None = None
+    """Where the key set is published; `https` unless the host is a loopback address."""
+    issuer: str | None = None
+    """Required `iss`, compared exactly."""
+    audience: str | list[str] | None = None
+    """Required `aud`; any one of these."""
+    leeway_seconds: float = Field(default=30, ge=0, le=60)
+    """Clock skew allowed for `exp`, `nbf` and `iat`, in seconds."""
+    user_claim: str = "sub"
+    """Claim that becomes `x-user-id`."""
+    roles_claim: str = "roles"
+    """Claim with the roles; a dotted path reaches into nested claims (`realm_access.roles`)."""
+
+    @model_validator(mode="after")
+    def _has_one_key_source(self) -> JwtSettings:
+        if sum(source is not None for source in (self.secret, self.public_key, self.jwks_url)) != 1:
+            raise ValueError("give exactly one of secret, public_key, jwks_url")
+        return self
+
+
+class AuthSettings(Section):
+    """Who may pass. Without this section nobody is asked for a token, and the start screen says so."""
+
+    service_endpoint: Endpoint | None = None
+    """The auth service that validates tokens (`auth.AuthService/ValidateToken`)."""
+    timeout_ms: PositiveMs = 3_000
+    """Longest time for one question to it, in milliseconds."""
+    cache_ttl_seconds: float = Field(default=30, ge=0, le=3_600)
+    """How long a positive answer of the auth service is kept, in seconds; never beyond the token's own `exp`."""
+    default_policy: Literal["require_auth", "public"] = "require_auth"
+    """What holds for the methods of a backend that does not implement `gateway.ServiceAuthPolicy`."""
+    public_routes: list[PublicRoute] = []
+    """Routes open to everybody, whatever the backend's policy says."""
+    jwt: JwtSettings | None = None
+
+    @model_validator(mode="after")
+    def _has_a_validator(self) -> AuthSettings:
+        if self.service_endpoint is None and self.jwt is None:
+            raise ValueError("give service_endpoint or jwt, so that tokens can be validated")
+        return self
+
+
+class RouteLimit(Section):
+    """A limit of its own for one route."""
+
+    path: str = Field(pattern=r"^/")
+    """Path template, as the route table prints it."""
+    method: Annotated[HttpMethod, BeforeValidator(_upper)] = "*"
+    """HTTP method, or `*` for all."""
+    requests_per_minute: int = Field(ge=1)
+    """Requests allowed per client and minute."""
+
+
+class RateLimitSettings(Section):
+    """How often one client address may ask."""
+
+    enabled: bool = False
+    """Whether requests are counted at all. The section's presence does not switch it on; this key does."""
+    requests_per_minute: int = Field(default=100, ge=1)
+    """Requests allowed per client and minute."""
+    window_seconds: int = Field(default=60, ge=1, le=86_400)
+    """Length of the sliding window, in seconds; the limit is scaled to it."""
+    routes: list[RouteLimit] = []
+    """Routes with a limit of their own."""
+    max_memory: ByteSize = Field(default=ByteSize(64 * 1024 * 1024), ge=1024 * 1024)
+    """Most memory the windows may take, in bytes."""
+    on_store_error: Literal["allow", "refuse"] = "allow"
+    """What happens to requests while the counters cannot be reached; an alarm metric rises either way."""
+
+
+class ObservabilitySettings(Section):
+    """Traces, and the name the gateway has in them."""
+
+    tempo_endpoint: Endpoint | None = None
+    """OTLP/gRPC collector, for example `http://tempo:4317`; no traces are exported without it."""
+    service_name: str = "api-gateway"
+    """`service.name` of every span."""
+    otlp_timeout_secs: PositiveSeconds = 3
+    """Longest time for one export, in seconds."""
+    max_events_per_span: int = Field(default=64, ge=0, le=1_024)
+    """Events kept in one span."""
+    max_attributes_per_span: int = Field(default=16, ge=1, le=1_024)
+    """Attributes kept in one span."""
+
+
+class DiscoverySettings(Section):
+    """How schemas are found and kept fresh."""
+
+    enabled: bool = True
+    """Ask services for their schema by reflection."""
+    refresh_interval_seconds: PositiveSeconds = 300
+    """Time between two rounds, in seconds; spread by 10 % so that workers and replicas do not ask at once."""
+    expose_unmapped: bool = False
+    """Serve methods that nothing maps as `POST /<package.Service>/<Method>`."""
+
+
+class RouteOverride(Section):
+    """A route written by hand; it replaces everything discovered for its method."""
+
+    grpc_method: str
+    """Full name, `package.Service/Method`."""
+    http_path: str = Field(pattern=r"^/")
+    """Path with `:name` segments or in the template grammar of `google.api.http`."""
+    http_method: Annotated[HttpMethod, BeforeValidator(_upper)]
+    """HTTP method."""
+    body: str | None = None
+    """`*`, a field's name, or nothing; by default `*` for POST, PUT and PATCH."""
+    response_body: str | None = None
+    """Field of the answer that becomes the whole body."""
+    service: str | None = None
+    """Key of the service, when several offer the method."""
+    timeout_ms: PositiveMs | None = None
+    """Longest time for one call, in milliseconds, instead of the service's."""
+
+    @model_validator(mode="after")
+    def _names_a_method(self) -> RouteOverride:
+        if not _GRPC_METHOD.fullmatch(self.grpc_method):
+            raise ValueError('grpc_method must look like "package.Service/Method"')
+        return self
+
+
+class CorsSettings(Section):
+    """Which pages of other origins may call."""
+
+    enabled: bool = False
+    """Whether CORS headers are sent at all."""
+    allowed_origins: list[str] = []
+    """Origins compared exactly, or `*` for all (refused together with credentials)."""
+    allowed_methods: list[str] = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    """Methods named in preflight answers."""
+    allowed_headers: list[str] = ["authorization", "content-type", "x-request-id"]
+    """Request headers named in preflight answers."""
+    expose_headers: list[str] = []
+    """Response headers that scripts may read."""
+    max_age_seconds: int = Field(default=600, ge=0, le=86_400)
+    """How long a browser may keep a preflight answer, in seconds."""
+    allow_credentials: bool = False
+    """Whether cookies and authorization may be sent."""
+
+    @model_validator(mode="after")
+    def _credentials_need_named_origins(self) -> CorsSettings:
+        if self.allow_credentials and "*" in self.allowed_origins:
+            raise ValueError('allowed_origins "*" cannot be combined with allow_credentials')
+        return self
+
+
+class BodyLimitSettings(Section):
+    """Largest request bodies."""
+
+    default_limit: ByteSize = Field(default=ByteSize(10 * 1024 * 1024), ge=0)
+    """Largest body, in bytes, or as `10MiB`; beyond it 413, and the rest is not read."""
+    upload_limit: ByteSize = Field(default=ByteSize(100 * 1024 * 1024), ge=0)
+    """The same for the paths in `upload_paths`."""
+    upload_paths: list[str] = []
+    """Path prefixes that take large bodies."""
+
+
+class LogSettings(Section):
+    """What is logged."""
+
+    level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
+    """Lowest level written."""
+    requests: bool = True
+    """Whether every finished request gets a line."""
+
+
+class Settings(Section):
+    """The whole configuration file."""
+
+    server: ServerSettings = ServerSettings()
+    services: dict[str, ServiceSettings] = Field(min_length=1)
+    """Backends by key."""
+    auth: AuthSettings | None = None
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    observability: ObservabilitySettings = ObservabilitySettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    route_overrides: list[RouteOverride] = []
+    cors: CorsSettings = CorsSettings()
+    body_limit: BodyLimitSettings = BodyLimitSettings()
+    trusted_proxies: list[IPNetwork] = []
+    """Networks whose `X-Forwarded-For` is believed; nobody's by default."""
+    log: LogSettings = LogSettings()
+
+    def service_name(self, key: str) -> str:
+        """Name of a service in logs and metrics."""
+        return self.services[key].name or key

@@ -1,0 +1,1 @@
+"""The back of the gateway: gRPC calls to services, over our own HTTP/2 connections."""

@@ -1,0 +1,1 @@
+"""May a request pass: `admit` before the call, `settle` after it. No policy knows another."""

@@ -1,0 +1,1 @@
+"""Metrics, traces and logs. Telemetry is told about finished requests, never asked."""

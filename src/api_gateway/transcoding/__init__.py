@@ -1,0 +1,1 @@
+"""Two languages, one meaning: HTTP requests into messages, messages into JSON."""

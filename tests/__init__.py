@@ -1,0 +1,1 @@
+"""Tests of API Gateway; `tests/unit` mirrors the folders of the source."""

@@ -1,0 +1,1 @@
+"""The whole gateway as a process, in front of real gRPC servers."""

@@ -1,0 +1,1 @@
+"""Typed fakes and generators that tests share."""

@@ -1,0 +1,1 @@
+"""Bytes on real sockets, checked against other implementations."""
