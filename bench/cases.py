@@ -1,0 +1,69 @@
+"""The cases and targets. Adding one is adding an entry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.load import H2load, Load, Request, Wrk
+from bench.schema import USER, expected_get, expected_list
+from bench.targets import Envoy, Gateway, Target
+
+BESIDE_ENVOY = 0.50
+"""Our request with everything switched on costs at most half of Envoy's bare transcoder."""
+WITH_MANY_ROUTES = 1.05
+"""What 10,000 routes may add to the cost of a request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One request under one load, sent to several targets in turn."""
+
+    name: str
+    """What `--case` takes."""
+    title: str
+    request: Request
+    expected: Mapping[str, object]
+    """What every target must answer, as parsed JSON."""
+    load: Load
+    targets: tuple[str, ...] = ("envoy", "gateway")
+    """Keys of the targets; the first is the baseline of the ratios."""
+    promise: float = BESIDE_ENVOY
+    """Highest ratio of CPU time per request to the baseline that we promise."""
+
+
+GET = Request(path="/v1/users/u42")
+POST = Request(
+    method="POST",
+    path="/v1/users",
+    body=json.dumps(USER).encode(),
+    headers=(("content-type", "application/json"),),
+)
+LIST = Request(path="/v1/users?page_size=100")
+
+CASES = (
+    Case(name="get-1", title="GET by id", request=GET, expected=expected_get("u42"), load=Wrk(1)),
+    Case(name="get-64", title="GET by id", request=GET, expected=expected_get("u42"), load=Wrk(64)),
+    Case(name="post-64", title="POST, 12 fields", request=POST, expected=USER, load=Wrk(64)),
+    Case(name="list-64", title="list of 100, 29 kB", request=LIST, expected=expected_list(100), load=Wrk(64)),
+    Case(name="get-h2", title="GET by id", request=GET, expected=expected_get("u42"), load=H2load(8, 8)),
+    Case(
+        name="routes",
+        title="GET by id",
+        request=GET,
+        expected=expected_get("u42"),
+        load=Wrk(64),
+        targets=("gateway", "gateway-many"),
+        promise=WITH_MANY_ROUTES,
+    ),
+)
+
+
+def targets(many_routes: int) -> dict[str, Target]:
+    """Return all targets by key; `many_routes` is the size of the large route table."""
+    return {
+        "envoy": Envoy(),
+        "gateway": Gateway(),
+        "gateway-many": Gateway(title=f"gateway, {many_routes:,} routes", routes=many_routes),
+    }

