@@ -1,7 +1,7 @@
 """Every setting of the gateway: one class a section, each field with its meaning, unit and default.
 
-The classes are the contract of the configuration file. They only describe and check values; reading files and environment
-variables is `loader.py`'s job. All are frozen: a changed configuration is a new object.
+The classes are the contract of the configuration file. They only describe and check values; reading files and
+environment variables is `loader.py`'s job. All are frozen: a changed configuration is a new object.
 """
 
 from __future__ import annotations
@@ -9,10 +9,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -28,22 +38,36 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _bool_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        # Python counts True as 1, so that `port: yes` would listen on port 1.
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float, ByteSize):
+            raise ValueError(f"expected a number, got {str(value).lower()}")
+        return value
+
 
 def _check_endpoint(value: str) -> str:
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("an address holds no spaces and no control characters")
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https", "dns"):
         raise ValueError('expected an address like "http://host:port", "https://host:port" or "dns:///host:port"')
     authority = parts.netloc if parts.scheme != "dns" else parts.path.lstrip("/")
     host = urlsplit(f"//{authority}")
+    if host.username is not None or host.password is not None:
+        raise ValueError("only scheme, host and port may be given; an address holds no user and no password")
     if not host.hostname:
         raise ValueError("the address has no host")
     try:
         port = host.port
     except ValueError:
         raise ValueError("the port is not a number from 1 to 65535") from None
+    if port == 0:
+        raise ValueError("the port is not a number from 1 to 65535")
     if port is None:
         raise ValueError(f'the address has no port; write for example "{value.rstrip("/")}:50051"')
-    if host.username or parts.query or parts.fragment or (parts.scheme != "dns" and parts.path not in ("", "/")):
+    if parts.query or parts.fragment or (parts.scheme != "dns" and parts.path not in ("", "/")):
         raise ValueError("only scheme, host and port may be given")
     return value
 
@@ -67,7 +91,7 @@ class ServerSettings(Section):
     workers: int = Field(default=1, ge=1, le=256)
     """Worker processes. `--workers` on the command line wins."""
     header_timeout_ms: PositiveMs = 10_000
-    """Time from a request's first byte to the end of its header, in milliseconds; absolute, so trickling does not extend it."""
+    """Time from a request's first byte to the end of its header, in milliseconds; absolute, trickling does not extend it."""
     body_timeout_ms: PositiveMs = 60_000
     """Time from the end of the header to the end of the body, in milliseconds; absolute."""
     idle_timeout_ms: PositiveMs = 75_000
@@ -75,7 +99,7 @@ class ServerSettings(Section):
     drain_timeout_ms: PositiveMs = 30_000
     """How long in-flight requests may finish after SIGTERM or SIGINT, in milliseconds."""
     shutdown_delay_ms: int = Field(default=0, ge=0, le=300_000)
-    """Time between `/health/ready` turning 503 and the listener closing, in milliseconds, for load balancers to notice."""
+    """Time from `/health/ready` turning 503 to the listener closing, in milliseconds, for load balancers to notice."""
     max_connections: int = Field(default=10_000, ge=1)
     """Open client connections per worker; one more is closed at once."""
     max_uri_bytes: int = Field(default=8_192, ge=64, le=65_535)
@@ -125,6 +149,8 @@ class ServiceSettings(Section):
     """Most connections a worker opens to it; opened as needed."""
     connect_timeout_ms: PositiveMs = 20_000
     """Longest time for one connection attempt, TCP, TLS and HTTP/2 settings together (gRPC's minimum is 20 s)."""
+    reconnect_grace_ms: int = Field(default=4_000, ge=0, le=60_000)
+    """How long calls wait for a backend that just went away before they fail with 503, in milliseconds."""
     auto_discover: bool = True
     """Ask it for its schema by server reflection."""
     max_message_bytes: ByteSize = Field(default=ByteSize(16 * 1024 * 1024), gt=0)
@@ -165,32 +191,85 @@ class PublicRoute(Section):
     """HTTP method, or `*` for all."""
 
 
+JwtAlgorithm = Literal[
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
+    "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+]  # fmt: skip
+
+
+def _check_jwks_url(value: str) -> str:
+    parts = urlsplit(value)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host or parts.username or parts.fragment:
+        raise ValueError('expected an address like "https://issuer.example/keys.json"')
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    is_loopback = host == "localhost" if address is None else address.is_loopback
+    if parts.scheme == "http" and not is_loopback:
+        raise ValueError("keys must come over https, unless the host is a loopback address")
+    if address is not None and not is_loopback:
+        raise ValueError("name the host instead of its address, so that its certificate can be checked")
+    return value
+
+
 class JwtSettings(Section):
     """Validation of tokens in the gateway itself, without the auth service."""
 
-    algorithms: list[str] = Field(default=["RS256", "ES256"], min_length=1)
-    """Algorithms accepted; the token never chooses. `none` is refused whatever stands here."""
+    algorithms: list[JwtAlgorithm] = Field(default=["RS256", "ES256"], min_length=1)
+    """Algorithms accepted; the token never chooses. With `secret` the default is `HS256`."""
     secret: str | None = Field(default=None, repr=False)
     """Shared secret for HS256, HS384 or HS512."""
     public_key: str | None = None
     """PEM text of the public key."""
-    jwks_url: str | None = None
-    """Where the key set is published; `https` unless the host is a loopback address."""
+    jwks_url: Annotated[str, AfterValidator(_check_jwks_url)] | None = None
+    """Where the key set is published; `https` with a host name, or anything on a loopback address."""
+    jwks_ca_cert_path: Path | None = None
+    """PEM file with the CAs to trust for `jwks_url`; the system's when absent."""
+    jwks_refresh_seconds: float = Field(default=300, ge=30, le=86_400)
+    """Time between two fetches of the key set, in seconds; a key that was taken out is refused after at most this."""
+    jwks_stale_seconds: float = Field(default=86_400, ge=0, le=604_800)
+    """How long the last good key set serves while it cannot be fetched, in seconds; then requests get 503."""
     issuer: str | None = None
     """Required `iss`, compared exactly."""
     audience: str | list[str] | None = None
     """Required `aud`; any one of these."""
     leeway_seconds: float = Field(default=30, ge=0, le=60)
     """Clock skew allowed for `exp`, `nbf` and `iat`, in seconds."""
+    max_lifetime_seconds: PositiveSeconds | None = None
+    """Longest time between `iat` and `exp`, in seconds; `iat` is then required."""
+    typ: str | None = None
+    """Required `typ` of the header, for example `at+jwt` (RFC 9068), which keeps ID tokens out."""
     user_claim: str = "sub"
     """Claim that becomes `x-user-id`."""
     roles_claim: str = "roles"
     """Claim with the roles; a dotted path reaches into nested claims (`realm_access.roles`)."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _secret_means_hs256(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("secret") is not None and "algorithms" not in data:
+            return {**data, "algorithms": ["HS256"]}
+        return data
+
     @model_validator(mode="after")
     def _has_one_key_source(self) -> JwtSettings:
         if sum(source is not None for source in (self.secret, self.public_key, self.jwks_url)) != 1:
             raise ValueError("give exactly one of secret, public_key, jwks_url")
+        return self
+
+    @model_validator(mode="after")
+    def _algorithms_fit_the_key(self) -> JwtSettings:
+        # RFC 8725 section 3.1: never both kinds, or a public key could be taken for a shared secret.
+        for name in self.algorithms:
+            if name.startswith("HS") != (self.secret is not None):
+                source = "secret" if self.secret is not None else "public_key or jwks_url"
+                raise ValueError(f"algorithm {name} cannot be used with {source}")
+        if self.secret is not None:
+            need = max(int(name[2:]) for name in self.algorithms) // 8
+            if len(self.secret.encode()) < need:
+                raise ValueError(f"the secret must have at least {need} bytes (RFC 7518 section 3.2)")
         return self
 
 
@@ -203,6 +282,10 @@ class AuthSettings(Section):
     """Longest time for one question to it, in milliseconds."""
     cache_ttl_seconds: float = Field(default=30, ge=0, le=3_600)
     """How long a positive answer of the auth service is kept, in seconds; never beyond the token's own `exp`."""
+    max_cached_tokens: int = Field(default=10_000, ge=0, le=1_000_000)
+    """Good tokens remembered per worker; about 1 KiB each. 0: every request is checked anew."""
+    max_token_bytes: int = Field(default=8_192, ge=256, le=65_536)
+    """Longest token, in bytes; refused by its length before anything else."""
     default_policy: Literal["require_auth", "public"] = "require_auth"
     """What holds for the methods of a backend that does not implement `gateway.ServiceAuthPolicy`."""
     public_routes: list[PublicRoute] = []
@@ -331,6 +414,15 @@ class BodyLimitSettings(Section):
     """Path prefixes that take large bodies."""
 
 
+class StateSettings(Section):
+    """Where several machines keep what they share. The workers of one machine need nothing here."""
+
+    redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://.")] | None = Field(default=None, repr=False)
+    """Redis or Valkey, for example `redis://host:6379/0`; makes limits exact across machines. May hold a password."""
+    timeout_ms: PositiveMs = 50
+    """Longest wait for one answer of it, in milliseconds; then `rate_limit.on_store_error` decides."""
+
+
 class LogSettings(Section):
     """What is logged."""
 
@@ -355,6 +447,7 @@ class Settings(Section):
     body_limit: BodyLimitSettings = BodyLimitSettings()
     trusted_proxies: list[IPNetwork] = []
     """Networks whose `X-Forwarded-For` is believed; nobody's by default."""
+    state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
 
     def service_name(self, key: str) -> str:
