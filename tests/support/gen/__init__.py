@@ -1,0 +1,1 @@
+"""Modules written by protoc; `scripts/generate-demo-protos` writes them again."""
