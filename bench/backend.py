@@ -23,6 +23,8 @@ import uvloop
 from bench.reflection import REFLECTION_PATHS, Reflection
 from bench.schema import canned_answers, load_descriptors
 
+_TRACE_EXPORT: Final = b"/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+
 Respond = Callable[[bytes], bytes]
 """From one request message to one response message."""
 
@@ -104,9 +106,11 @@ class BackendConnection(asyncio.Protocol):
 
 
 def build_methods(descriptor_set: Path) -> dict[bytes, Respond]:
-    """Return every method of the descriptor set, and reflection, by its path."""
+    """Return every method of the descriptor set, reflection and a trace collector, by path."""
     descriptors = load_descriptors(descriptor_set)
     methods: dict[bytes, Respond] = {answer.path: _echo_with(answer.tail) for answer in canned_answers(descriptors)}
+    # A trace collector that takes everything.
+    methods[_TRACE_EXPORT] = lambda _spans: b""
     reflection = Reflection(descriptors)
     methods.update(dict.fromkeys(REFLECTION_PATHS, reflection.respond))
     return methods

@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.load import H2load, Load, Request, Wrk
+import jwt
+
+from bench.load import Calls, H2load, Load, Request, Wrk
 from bench.schema import USER, expected_get, expected_list
-from bench.targets import Envoy, Gateway, Target
+from bench.targets import Caller, Envoy, Gateway, Target
 
 BESIDE_ENVOY = 0.50
 """Our request with everything switched on costs at most half of Envoy's bare transcoder."""
@@ -29,11 +31,18 @@ class Case:
     load: Load
     targets: tuple[str, ...] = ("envoy", "gateway")
     """Keys of the targets; the first is the baseline of the ratios."""
-    promise: float = BESIDE_ENVOY
+    refused: Request | None = None
+    """What every target but the baseline must answer with 401, to show that auth is on."""
+    promise: float | None = BESIDE_ENVOY
     """Highest ratio of CPU time per request to the baseline that we promise."""
 
 
+SECRET = "a secret of the benchmark, nowhere else used"
 GET = Request(path="/v1/users/u42")
+GET_WITH_TOKEN = Request(
+    path=GET.path,
+    headers=(("authorization", f"Bearer {jwt.encode({'sub': 'bench', 'exp': 4_102_444_800}, SECRET, 'HS256')}"),),
+)
 POST = Request(
     method="POST",
     path="/v1/users",
@@ -57,6 +66,32 @@ CASES = (
         targets=("gateway", "gateway-many"),
         promise=WITH_MANY_ROUTES,
     ),
+    Case(
+        name="auth",
+        title="GET by id, token cached",
+        request=GET_WITH_TOKEN,
+        expected=expected_get("u42"),
+        load=Wrk(64),
+        targets=("envoy", "gateway-auth"),
+        refused=GET,
+    ),
+    Case(
+        name="tracing",
+        title="GET by id, every request traced",
+        request=GET,
+        expected=expected_get("u42"),
+        load=Wrk(64),
+        targets=("envoy", "gateway-tracing"),
+    ),
+    Case(
+        name="transport",
+        title="unary call, no HTTP in front",
+        request=Request(path="/once"),
+        expected=expected_get("u42"),
+        load=Calls(64),
+        targets=("grpcio", "channel"),
+        promise=None,
+    ),
 )
 
 
@@ -65,5 +100,11 @@ def targets(many_routes: int) -> dict[str, Target]:
     return {
         "envoy": Envoy(),
         "gateway": Gateway(),
+        "grpcio": Caller(kind="grpcio", title="grpcio's asyncio channel"),
+        "channel": Caller(kind="gateway", title="the gateway's channel"),
         "gateway-many": Gateway(title=f"gateway, {many_routes:,} routes", routes=many_routes),
+        "gateway-auth": Gateway(title="gateway, auth", sections={"auth": {"jwt": {"secret": SECRET}}}),
+        "gateway-tracing": Gateway(
+            title="gateway, tracing", sections={"observability": {"tempo_endpoint": "{backend}"}}
+        ),
     }

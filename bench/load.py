@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import subprocess
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench.processes import BenchError, find_tool
+from bench.processes import BenchError, die_with_parent, find_tool
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 _GRACE_S: Final = 30.0
@@ -42,7 +43,7 @@ class Load(Protocol):
 
     @property
     def tool(self) -> str:
-        """The command it needs."""
+        """The command it needs; empty for none."""
         ...
 
     @property
@@ -99,20 +100,46 @@ class H2load:
         return parse_h2load_log(log.read_text(), seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls that the target makes by itself (`caller.py`); the request is not sent."""
+
+    concurrency: int
+    tool: str = field(default="", init=False)
+
+    @property
+    def label(self) -> str:
+        return f"gRPC, {self.concurrency} calls at once"
+
+    def run(self, request: Request, port: int, seconds: int, folder: Path) -> LoadResult:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds + _GRACE_S)
+        try:
+            connection.request("GET", f"/run?seconds={seconds}&concurrency={self.concurrency}")
+            return _from_json(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise BenchError(f"the calling process failed: {error!r}") from error
+        finally:
+            connection.close()
+
+
 def parse_wrk(output: str) -> LoadResult:
     """Read the line of JSON that `load.lua` writes. Raises BenchError when it is missing."""
     for line in output.splitlines():
         word, _, text = line.partition(" ")
         if word == "result":
-            values = json.loads(text)
-            return LoadResult(
-                requests=values["requests"],
-                failed=values["failed"],
-                elapsed_s=values["elapsed_us"] / 1e6,
-                p50_ms=values["p50_us"] / 1e3,
-                p99_ms=values["p99_us"] / 1e3,
-            )
+            return _from_json(text)
     raise BenchError(f"wrk gave no result; its output:\n{output}")
+
+
+def _from_json(text: str | bytes) -> LoadResult:
+    values = json.loads(text)
+    return LoadResult(
+        requests=values["requests"],
+        failed=values["failed"],
+        elapsed_s=values["elapsed_us"] / 1e6,
+        p50_ms=values["p50_us"] / 1e3,
+        p99_ms=values["p99_us"] / 1e3,
+    )
 
 
 def parse_h2load_log(text: str, seconds: int) -> LoadResult:
@@ -147,7 +174,9 @@ def _write_body(request: Request, folder: Path) -> Path:
 
 def _run(command: list[str], seconds: int) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + _GRACE_S)
+        done = subprocess.run(
+            die_with_parent(command), capture_output=True, text=True, check=False, timeout=seconds + _GRACE_S
+        )
     except subprocess.TimeoutExpired:
         raise BenchError(f"{command[0]} did not end within {seconds + _GRACE_S:.0f} s") from None
     if done.returncode:

@@ -34,6 +34,15 @@ def ask(port: int, request: Request) -> Answer:
         connection.close()
 
 
+def check_refused(who: str, port: int, request: Request) -> None:
+    """Raise BenchError unless the answer is 401."""
+    answer = ask(port, request)
+    if answer.status != 401:
+        raise BenchError(
+            f"{who} answered {request.method} {request.path} without a token with {answer.status}, not 401"
+        )
+
+
 def check_answer(who: str, port: int, request: Request, expected: Mapping[str, object]) -> None:
     """Raise BenchError unless the answer is 200 and means exactly the expected JSON."""
     answer = ask(port, request)

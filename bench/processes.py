@@ -44,7 +44,7 @@ class Child:
         self.name = name
         self._output = b""
         self._process = subprocess.Popen(
-            [*_die_with_parent(), *command],
+            die_with_parent(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -137,10 +137,10 @@ def find_tool(name: str) -> str:
     return path
 
 
-def _die_with_parent() -> list[str]:
-    # Covers a benchmark that is itself killed and cannot clean up (util-linux).
+def die_with_parent(command: Sequence[str]) -> list[str]:
+    """Return the command so that the kernel ends it with us, even when we are killed and cannot clean up."""
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else [*command]
 
 
 def _import_path() -> dict[str, str]:

@@ -32,12 +32,15 @@ def result_table(outcome: Outcome) -> Table:
             ratio, promise = "", ""
             if summary.ratio is not None:
                 ratio = f"{summary.ratio.middle:.2f} ({summary.ratio.low:.2f} to {summary.ratio.high:.2f})"
-                verdict = "kept" if summary.ratio.middle <= case.promise else "MISSED"
-                promise = f"at most {case.promise:.2f}: {verdict}"
+                promise = _promise(case.promise, summary.ratio.middle)
             what = (f"{case.name}: {case.title}", case.load.label, outcome.plan.targets[key].title)
             figures = (f"{summary.requests_per_s:,.0f}", f"{summary.p50_ms:.2f}", f"{summary.p99_ms:.2f}")
             rows.append((*what, f"{summary.cpu_us:.1f}", ratio, promise, *figures))
     return (*_RESULT_HEAD, *_LATENCY_HEAD), rows
+
+
+def _promise(promise: float | None, ratio: float) -> str:
+    return "" if promise is None else f"at most {promise:.2f}: {'kept' if ratio <= promise else 'MISSED'}"
 
 
 def memory_table(outcome: Outcome) -> Table:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cases import Case
-from bench.probe import check_answer
+from bench.probe import check_answer, check_refused
 from bench.processes import BenchError, Memory, cpu_spent_s, find_tool
 from bench.results import Sample, Summary, summarise
 from bench.targets import Running, Target, Workshop
@@ -44,7 +44,7 @@ class Outcome:
 
 def run(plan: Plan) -> Outcome:
     """Measure everything in the plan. Raises BenchError when a target fails, or answers anything wrongly."""
-    for tool in sorted({case.load.tool for case in plan.cases}):
+    for tool in sorted({case.load.tool for case in plan.cases} - {""}):
         find_tool(tool)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -53,7 +53,7 @@ def run(plan: Plan) -> Outcome:
         idle = {key: one.child.memory() for key, one in ready.items()}
         for case in plan.cases:
             for key in _targets_of(case, plan):
-                check_answer(plan.targets[key].title, ready[key].port, case.request, case.expected)
+                _check(case, key, plan, ready[key].port)
                 _measure(case, ready[key], _WARM_UP_S, folder)
         samples = _measure_rounds(plan, ready, folder)
         loaded = {key: one.child.memory() for key, one in ready.items()}
@@ -72,6 +72,13 @@ def _start_all(plan: Plan, workshop: Workshop) -> dict[str, Running]:
 
 def _targets_of(case: Case, plan: Plan) -> list[str]:
     return [key for key in case.targets if key in plan.targets]
+
+
+def _check(case: Case, key: str, plan: Plan, port: int) -> None:
+    title = plan.targets[key].title
+    check_answer(title, port, case.request, case.expected)
+    if case.refused is not None and key != case.targets[0]:
+        check_refused(title, port, case.refused)
 
 
 def _measure_rounds(plan: Plan, ready: Mapping[str, Running], folder: Path) -> dict[tuple[str, str], list[Sample]]:

@@ -133,8 +133,12 @@ def expected_list(page_size: int) -> dict[str, object]:
 
 
 def _serialize(descriptors: FileDescriptorSet, name: str, value: Mapping[str, object]) -> bytes:
+    return json_format.Parse(json.dumps(value), message_class(descriptors, name)()).SerializeToString()
+
+
+def message_class(descriptors: FileDescriptorSet, name: str) -> type[Message]:
+    """Return the class of a message by its full name."""
     pool = DescriptorPool()
     for file in descriptors.file:
         pool.AddSerializedFile(file.SerializeToString())
-    message: Message = GetMessageClass(pool.FindMessageTypeByName(name))()
-    return json_format.Parse(json.dumps(value), message).SerializeToString()
+    return GetMessageClass(pool.FindMessageTypeByName(name))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import yaml
 
@@ -47,13 +47,19 @@ class Workshop:
         """Return the backend with so many annotated methods; it is started at the first call."""
         if routes not in self._backends:
             descriptor_set = build_descriptors(routes, self.folder / f"schema-{routes}")
-            name = f"the backend with {routes} methods"
-            child = self.start(name, [sys.executable, "-m", "bench.backend", str(descriptor_set)])
-            child.wait_until(lambda: child.output.endswith("\n"))
-            if not child.output.strip().isdigit():
-                raise BenchError(f"{name} could not start; its output:\n{child.output}")
-            self._backends[routes] = Backend(port=int(child.output), descriptor_set=descriptor_set)
+            child = self.start(
+                f"the backend with {routes} methods", [sys.executable, "-m", "bench.backend", str(descriptor_set)]
+            )
+            self._backends[routes] = Backend(port=printed_port(child), descriptor_set=descriptor_set)
         return self._backends[routes]
+
+
+def printed_port(child: Child) -> int:
+    """Wait for the port that a process of ours prints as its only line. Raises BenchError for anything else."""
+    child.wait_until(lambda: child.output.endswith("\n"))
+    if not child.output.strip().isdigit():
+        raise BenchError(f"{child.name} could not start; its output:\n{child.output}")
+    return int(child.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +73,10 @@ class Running:
 class Target(Protocol):
     """Something that answers HTTP in front of the backend."""
 
-    kind: ClassVar[str]
-    """What `--only` takes."""
+    @property
+    def kind(self) -> str:
+        """What `--only` takes."""
+        ...
 
     @property
     def title(self) -> str:
@@ -89,7 +97,7 @@ class Target(Protocol):
 class Envoy:
     """Envoy with its JSON transcoder and nothing else: no access log, no limits, one worker thread."""
 
-    kind: ClassVar[str] = "envoy"
+    kind: str = "envoy"
     title: str = "Envoy"
     routes: int = FEW_ROUTES
 
@@ -108,11 +116,11 @@ class Envoy:
 class Gateway:
     """Our gateway with one worker, rate limit, metrics and a log line for every request."""
 
-    kind: ClassVar[str] = "gateway"
+    kind: str = "gateway"
     title: str = "gateway"
     routes: int = FEW_ROUTES
     sections: Mapping[str, Any] = field(default_factory=dict)
-    """Further sections of its configuration file."""
+    """Further sections of its configuration file; `{backend}` in a text becomes the backend's address."""
     launcher: tuple[str, ...] = ("-m", "api_gateway")
     """Arguments for Python that stand for the gateway's own program."""
 
@@ -120,17 +128,33 @@ class Gateway:
         backend = workshop.backend(self.routes)
         port = free_port()
         path = workshop.folder / f"gateway-{port}.yaml"
-        path.write_text(yaml.safe_dump({**gateway_config(backend, port), **self.sections}))
+        config = {**gateway_config(port), **self.sections}
+        path.write_text(yaml.safe_dump(config).replace("{backend}", f"http://127.0.0.1:{backend.port}"))
         child = workshop.start(self.title, [sys.executable, *self.launcher, "run", "--config", str(path)])
         child.wait_until(lambda: _is_ready(port, "/health/ready"))
         return Running(port=port, child=child)
 
 
-def gateway_config(backend: Backend, port: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A process that calls the backend by itself, with the transport called `kind`."""
+
+    kind: str
+    title: str
+    routes: int = FEW_ROUTES
+
+    def start(self, workshop: Workshop) -> Running:
+        backend = workshop.backend(self.routes)
+        command = [sys.executable, "-m", "bench.caller", self.kind, str(backend.port), str(backend.descriptor_set)]
+        child = workshop.start(self.title, command)
+        return Running(port=printed_port(child), child=child)
+
+
+def gateway_config(port: int) -> dict[str, Any]:
     """Return the gateway's configuration: everything that works per request is on, and nothing refuses."""
     return {
         "server": {"host": "127.0.0.1", "port": port, "workers": 1},
-        "services": {"bench": {"endpoint": f"http://127.0.0.1:{backend.port}"}},
+        "services": {"bench": {"endpoint": "{backend}"}},
         "rate_limit": {"enabled": True, "requests_per_minute": 1_000_000_000},
     }
 
