@@ -1,1 +1,1 @@
-"""What workers and machines share: the interface of the store, LMDB for one machine, Redis for several."""
+"""What workers, and machines, share: the limiter's windows, the breakers' states and one generation number."""
