@@ -9,7 +9,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from api_gateway.model.errors import GatewayError, bad_request
+from ..model.errors import GatewayError, bad_request
 
 # Printable ASCII that may stand in a path as it is. RFC 3986 section 3.3 wants some of these encoded (| ^ { } " < > `),
 # but clients send them raw and nothing depends on them, so they pass unchanged.

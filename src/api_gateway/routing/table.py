@@ -21,9 +21,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 from urllib.parse import quote
 
-from api_gateway.model.errors import GatewayError, Source
-from api_gateway.model.status import Code
-
+from ..model.errors import GatewayError, Source
+from ..model.status import Code
 from .capture import compile_captures
 from .path import decode_segment
 from .template import Template
@@ -117,8 +116,8 @@ class RouteTable(Generic[T]):
 
         Where a verb was read, the last segment is what stands before its colon.
         """
-        segments = path[1:].split("/")
-        if self._verbs and ":" in segments[-1]:
+        segments = path[1:].split("/") if path != "/" else []
+        if self._verbs and segments and ":" in segments[-1]:
             for verb, stripped in self._verb_readings(segments):
                 for leaf in walk(self._root, _literals(stripped), verb):
                     yield leaf, stripped

@@ -103,7 +103,7 @@ def test_semantics_9_and_h10_unsafe_paths_are_400(raw: str) -> None:
     assert error.message.isascii()
 
 
-_ODD = st.sampled_from(["/", "%2e", ".", "%2F", "%", "%c0%ae", "\\", "%5c", "%00", "a", "%61", ";", ":", "%25", "\n", "é"])
+_ODD = st.sampled_from(["/", "%2e", ".", "%2F", "%", "%c0%ae", "\\", "%5c", "%00", "a", "%61", ";", "%25", "\n", "é"])
 
 
 @given(st.lists(_ODD | st.characters()).map("".join))
