@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    wanted = options.case or [case.name for case in CASES]
+    wanted = options.case or [case.name for case in CASES if case.by_default]
     kept = {key: one for key, one in targets(options.routes).items() if options.only in (None, one.kind)}
     cases = tuple(case for case in CASES if case.name in wanted and any(key in kept for key in case.targets))
     return Plan(cases=cases, targets=kept, rounds=options.rounds, seconds=options.seconds)
@@ -60,7 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     many = f"methods in the large route table, at least {ROUTES_OF_SERVICE} (default 10000)"
     parser.add_argument("--rounds", type=_positive, default=5, help="rounds; the median counts (default 5)")
     parser.add_argument("--seconds", type=_positive, default=2, help="seconds per target, case and round (default 2)")
-    parser.add_argument("--case", nargs="+", action="extend", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--case",
+        nargs="+",
+        action="extend",
+        choices=names,
+        metavar="NAME",
+        help=f"{', '.join(names)} (default all but transport)",
+    )
     parser.add_argument("--only", choices=("envoy", "gateway"), help="measure one of the two alone")
     parser.add_argument("--routes", type=_routes, default=10_000, metavar="N", help=many)
     parser.add_argument("--write", action="store_true", help="put the result into docs/benchmarks.md")

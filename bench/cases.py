@@ -35,6 +35,8 @@ class Case:
     """What every target but the baseline must answer with 401, to show that auth is on."""
     promise: float | None = BESIDE_ENVOY
     """Highest ratio of CPU time per request to the baseline that we promise."""
+    by_default: bool = True
+    """Whether it is measured when no case is named."""
 
 
 SECRET = "a secret of the benchmark, nowhere else used"
@@ -91,6 +93,7 @@ CASES = (
         load=Calls(64),
         targets=("grpcio", "channel"),
         promise=None,
+        by_default=False,
     ),
 )
 

