@@ -45,9 +45,9 @@ class LoadedSettings:
 def load_settings(path: Path | None, *, environ: Mapping[str, str], backends: Sequence[str] = ()) -> LoadedSettings:
     """Find, read and check the configuration.
 
-    The file is `path` (from `--config`), else the one `GATEWAY_CONFIG_PATH` names, else `config/gateway-config.yaml` if it
-    exists. With `backends` (addresses like `http://localhost:50051`), or with services in environment variables, no file
-    is needed; backends are added to a file only if it was named. Environment variables win over file and backends.
+    The file is `path` (from `--config`), else what `GATEWAY_CONFIG_PATH` names, else `config/gateway-config.yaml`
+    if there is one. With `backends` (addresses like `http://localhost:50051`), or with services in the environment, no
+    file is needed; backends are added to a file only if it was named. Variables win over file and backends.
 
     Raises ConfigError with every mistake found.
     """
@@ -65,8 +65,8 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], backends: Se
     problems += _add_backends(document, backends)
     problems += apply_environment(document, environ)
     settings, mistakes = _check(document)
-    told = {problem.path for problem in problems}
-    problems += [mistake for mistake in mistakes if mistake.path not in told]
+    told = {(problem.path, problem.place) for problem in problems}
+    problems += [mistake for mistake in mistakes if (mistake.path, mistake.place) not in told]
     if settings is None or problems:
         raise ConfigError(problems)
     origins = [str(file)] if file is not None else []
@@ -119,8 +119,9 @@ def _read_file(file: Path, path: Path | None, environ: Mapping[str, str]) -> tup
 def _decode(data: bytes, file: Path) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _unreadable(file, "is UTF-16", "save it as UTF-8")
+    data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = len(data[data.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1

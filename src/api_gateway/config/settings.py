@@ -91,7 +91,7 @@ class ServerSettings(Section):
     workers: int = Field(default=1, ge=1, le=256)
     """Worker processes. `--workers` on the command line wins."""
     header_timeout_ms: PositiveMs = 10_000
-    """Time from a request's first byte to the end of its header, in milliseconds; absolute, trickling does not extend it."""
+    """Time from a request's first byte to the end of its header, in milliseconds; trickling does not extend it."""
     body_timeout_ms: PositiveMs = 60_000
     """Time from the end of the header to the end of the body, in milliseconds; absolute."""
     idle_timeout_ms: PositiveMs = 75_000

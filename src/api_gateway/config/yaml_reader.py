@@ -23,6 +23,7 @@ MAX_VALUES: Final = 200_000
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NOT_PRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML 1.1 counts lines
 _TAG: Final = "tag:yaml.org,2002:"
 
 
@@ -197,8 +198,8 @@ def _compose(text: str, source: str) -> yaml.Node | None:
     """Parse one YAML document. Raises ConfigError."""
     wrong = _NOT_PRINTABLE.search(text)
     if wrong is not None:
-        line = text.count("\n", 0, wrong.start()) + 1
-        column = wrong.start() - text.rfind("\n", 0, wrong.start())
+        before = _LINE_BREAK.split(text[: wrong.start()])
+        line, column = len(before), len(before[-1]) + 1
         message = f"the character U+{ord(wrong[0]):04X} may not stand in YAML"
         raise ConfigError([Problem(message=message, place=Place(source, line, column), suggestion="remove it")])
     try:
@@ -226,7 +227,7 @@ def _check_depth(text: str, source: str) -> None:
 
 def _explain(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
     mark = error.problem_mark or error.context_mark
-    lines = text.split("\n")
+    lines = _LINE_BREAK.split(text)
     # libyaml may place the end of the text one line beyond it.
     line = min(mark.line, len(lines) - 1) if mark else 0
     column = mark.column if mark and mark.line == line else len(lines[line])
