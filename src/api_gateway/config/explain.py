@@ -54,12 +54,7 @@ _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
 
 def explain(errors: Iterable[ErrorDetails], document: Document) -> Iterator[Problem]:
     """Yield one problem for each mistaken key. Of a value that fits none of several types, only one problem is made."""
-    seen: set[KeyPath] = set()
     for path, alternatives in _by_path(errors, document).items():
-        # A section that is no section has no further mistakes worth telling.
-        if path in seen:
-            continue
-        seen.add(path)
         yield _problem(path, alternatives, document)
 
 
@@ -131,7 +126,6 @@ def _problem(path: KeyPath, errors: list[ErrorDetails], document: Document) -> P
 
 def _unknown_key(path: KeyPath, document: Document) -> Problem:
     key = str(path[-1])
-    suggestion = ""
     homes = sections_with(key)
     if nearest(key, known_keys(path[:-1])) or not homes:
         suggestion = did_you_mean(key, known_keys(path[:-1]))

@@ -19,7 +19,7 @@ PREFIX: Final = "API_GATEWAY__"
 
 def section_at(path: KeyPath) -> type[Section] | None:
     """Return the class of the section at a path; None where no section may stand."""
-    for kind in _kinds_at(path):
+    for kind in kinds_at(path):
         if isinstance(kind, type) and issubclass(kind, Section):
             return kind
     return None
@@ -45,18 +45,18 @@ def is_secret(path: KeyPath) -> bool:
 
 def is_list(path: KeyPath) -> bool:
     """Tell whether a list may stand at a path."""
-    return any(get_origin(kind) is list for kind in _kinds_at(path))
+    return any(get_origin(kind) is list for kind in kinds_at(path))
 
 
 def takes_only_text(path: KeyPath) -> bool:
     """Tell whether everything that may stand at a path is text, so that a number would be a mistake."""
-    kinds = [kind for kind in _kinds_at(path) if kind is not type(None)]
+    kinds = [kind for kind in kinds_at(path) if kind is not type(None)]
     return bool(kinds) and all(kind is str or kind is Path or get_origin(kind) is Literal for kind in kinds)
 
 
 def may_be_nothing(path: KeyPath) -> bool:
     """Tell whether a key may be written without a value."""
-    return type(None) in _kinds_at(path)
+    return type(None) in kinds_at(path)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -77,7 +77,7 @@ def sections_with(key: str) -> tuple[KeyPath, ...]:
     return tuple(path for path in top if key in known_keys(path))
 
 
-def _kinds_at(path: KeyPath) -> tuple[Any, ...]:
+def kinds_at(path: KeyPath) -> tuple[Any, ...]:
     """Return the types that may stand at a path, without wrappers."""
     kinds: tuple[Any, ...] = (Settings,)
     for part in path:

@@ -6,29 +6,21 @@ environment variables is `loader.py`'s job. All are frozen: a changed configurat
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ByteSize,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from api_gateway.config.values import (
+    Endpoint,
+    HttpMethod,
+    IPNetwork,
+    JwksUrl,
+    JwtAlgorithm,
+    PositiveMs,
+    PositiveSeconds,
 )
-
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-PositiveMs = Annotated[int, Field(gt=0, le=86_400_000)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000)]
-HttpMethod = Annotated[str, Field(pattern=r"^[A-Z]+$|^\*$", max_length=32)]
 
 _GRPC_METHOD = re.compile(r"[A-Za-z_][\w.]*/[A-Za-z_]\w*")
 
@@ -45,38 +37,6 @@ class Section(BaseModel):
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float, ByteSize):
             raise ValueError(f"expected a number, got {str(value).lower()}")
         return value
-
-
-def _check_endpoint(value: str) -> str:
-    if any(character.isspace() or not character.isprintable() for character in value):
-        raise ValueError("an address holds no spaces and no control characters")
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https", "dns"):
-        raise ValueError('expected an address like "http://host:port", "https://host:port" or "dns:///host:port"')
-    authority = parts.netloc if parts.scheme != "dns" else parts.path.lstrip("/")
-    host = urlsplit(f"//{authority}")
-    if host.username is not None or host.password is not None:
-        raise ValueError("only scheme, host and port may be given; an address holds no user and no password")
-    if not host.hostname:
-        raise ValueError("the address has no host")
-    try:
-        port = host.port
-    except ValueError:
-        raise ValueError("the port is not a number from 1 to 65535") from None
-    if port == 0:
-        raise ValueError("the port is not a number from 1 to 65535")
-    if port is None:
-        raise ValueError(f'the address has no port; write for example "{value.rstrip("/")}:50051"')
-    if parts.query or parts.fragment or (parts.scheme != "dns" and parts.path not in ("", "/")):
-        raise ValueError("only scheme, host and port may be given")
-    return value
-
-
-Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
 
 
 class ServerSettings(Section):
@@ -187,31 +147,8 @@ class PublicRoute(Section):
 
     path: str = Field(pattern=r"^/")
     """Path or path template, as the route table prints it."""
-    method: Annotated[HttpMethod, BeforeValidator(_upper)] = "*"
+    method: HttpMethod = "*"
     """HTTP method, or `*` for all."""
-
-
-JwtAlgorithm = Literal[
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-    "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
-]  # fmt: skip
-
-
-def _check_jwks_url(value: str) -> str:
-    parts = urlsplit(value)
-    host = parts.hostname
-    if parts.scheme not in ("http", "https") or not host or parts.username or parts.fragment:
-        raise ValueError('expected an address like "https://issuer.example/keys.json"')
-    try:
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = ipaddress.ip_address(host)
-    except ValueError:
-        address = None
-    is_loopback = host == "localhost" if address is None else address.is_loopback
-    if parts.scheme == "http" and not is_loopback:
-        raise ValueError("keys must come over https, unless the host is a loopback address")
-    if address is not None and not is_loopback:
-        raise ValueError("name the host instead of its address, so that its certificate can be checked")
-    return value
 
 
 class JwtSettings(Section):
@@ -223,7 +160,7 @@ class JwtSettings(Section):
     """Shared secret for HS256, HS384 or HS512."""
     public_key: str | None = None
     """PEM text of the public key."""
-    jwks_url: Annotated[str, AfterValidator(_check_jwks_url)] | None = None
+    jwks_url: JwksUrl | None = None
     """Where the key set is published; `https` with a host name, or anything on a loopback address."""
     jwks_ca_cert_path: Path | None = None
     """PEM file with the CAs to trust for `jwks_url`; the system's when absent."""
@@ -304,7 +241,7 @@ class RouteLimit(Section):
 
     path: str = Field(pattern=r"^/")
     """Path template, as the route table prints it."""
-    method: Annotated[HttpMethod, BeforeValidator(_upper)] = "*"
+    method: HttpMethod = "*"
     """HTTP method, or `*` for all."""
     requests_per_minute: int = Field(ge=1)
     """Requests allowed per client and minute."""
@@ -360,7 +297,7 @@ class RouteOverride(Section):
     """Full name, `package.Service/Method`."""
     http_path: str = Field(pattern=r"^/")
     """Path with `:name` segments or in the template grammar of `google.api.http`."""
-    http_method: Annotated[HttpMethod, BeforeValidator(_upper)]
+    http_method: HttpMethod
     """HTTP method."""
     body: str | None = None
     """`*`, a field's name, or nothing; by default `*` for POST, PUT and PATCH."""

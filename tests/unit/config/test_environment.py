@@ -108,7 +108,8 @@ def test_other_variables_are_left_alone() -> None:
         pytest.param(
             "ROUTE_OVERRIDES__2__BODY",
             "x",
-            'route_overrides[2].body: "route_overrides" has no entry before this one; entries count from 0 without gaps',
+            'route_overrides[2].body: "route_overrides" has no entry before this one; '
+            "entries count from 0 without gaps",
             id="gap_in_a_list",
         ),
         pytest.param("SERVER__PORT__X", "1", 'server.port.x: "server.port" is not a section', id="below_a_value"),

@@ -9,50 +9,6 @@ from api_gateway.config.settings import AuthSettings, JwtSettings, ServerSetting
 
 
 @pytest.mark.parametrize(
-    "endpoint",
-    [
-        pytest.param("http://localhost:50051", id="http"),
-        pytest.param("https://users.internal:443", id="https"),
-        pytest.param("http://localhost:50051/", id="trailing_slash"),
-        pytest.param("dns:///users:50051", id="dns"),
-        pytest.param("http://127.0.0.1:1", id="ipv4"),
-        pytest.param("http://[::1]:65535", id="ipv6"),
-    ],
-)
-def test_endpoint_is_taken_as_written(endpoint: str) -> None:
-    assert ServiceSettings(endpoint=endpoint).endpoint == endpoint
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "message"),
-    [
-        pytest.param("localhost:50051", "expected an address like", id="no_scheme"),
-        pytest.param("grpc://localhost:50051", "expected an address like", id="other_scheme"),
-        pytest.param("", "expected an address like", id="empty"),
-        pytest.param("http://", "the address has no host", id="nothing_behind_the_scheme"),
-        pytest.param("http://:50051", "the address has no host", id="no_host"),
-        pytest.param("http://localhost", 'write for example "http://localhost:50051"', id="no_port"),
-        pytest.param("http://localhost/", 'write for example "http://localhost:50051"', id="no_port_but_slash"),
-        pytest.param("http://localhost:x", "the port is not a number from 1 to 65535", id="port_in_letters"),
-        pytest.param("http://localhost:0", "the port is not a number from 1 to 65535", id="port_zero"),
-        pytest.param("http://localhost:65536", "the port is not a number from 1 to 65535", id="port_too_large"),
-        pytest.param("http://a:1/path", "only scheme, host and port", id="path"),
-        pytest.param("http://a:1?x=1", "only scheme, host and port", id="query"),
-        pytest.param("http://a:1#x", "only scheme, host and port", id="fragment"),
-        pytest.param("http://me@a:1", "an address holds no user and no password", id="user"),
-        pytest.param("http://:pw@a:1", "an address holds no user and no password", id="password"),
-        pytest.param("http://a b:1", "no spaces", id="space"),
-        pytest.param("http://a:1\n", "no spaces", id="line_feed"),
-        pytest.param("http://a\x00:1", "no control characters", id="nul"),
-        pytest.param("http://[::1:1", "IPv6", id="open_bracket"),
-    ],
-)
-def test_endpoint_that_cannot_be_called_is_refused(endpoint: str, message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        ServiceSettings(endpoint=endpoint)
-
-
-@pytest.mark.parametrize(
     ("endpoint", "tls_enabled", "is_tls"),
     [
         pytest.param("http://a:1", False, False, id="plain"),

@@ -1,0 +1,72 @@
+"""Kinds of values that several settings share, each with its check. What they mean is said in `settings`."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+PositiveMs = Annotated[int, Field(gt=0, le=86_400_000)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=31_536_000)]
+JwtAlgorithm = Literal[
+    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
+    "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+]  # fmt: skip
+
+
+def _check_endpoint(value: str) -> str:
+    if any(character.isspace() or not character.isprintable() for character in value):
+        raise ValueError("an address holds no spaces and no control characters")
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https", "dns"):
+        raise ValueError('expected an address like "http://host:port", "https://host:port" or "dns:///host:port"')
+    authority = parts.netloc if parts.scheme != "dns" else parts.path.lstrip("/")
+    host = urlsplit(f"//{authority}")
+    if host.username is not None or host.password is not None:
+        raise ValueError("only scheme, host and port may be given; an address holds no user and no password")
+    if not host.hostname:
+        raise ValueError("the address has no host")
+    try:
+        port = host.port
+    except ValueError:
+        raise ValueError("the port is not a number from 1 to 65535") from None
+    if port == 0:
+        raise ValueError("the port is not a number from 1 to 65535")
+    if port is None:
+        raise ValueError(f'the address has no port; write for example "{value.rstrip("/")}:50051"')
+    if parts.query or parts.fragment or (parts.scheme != "dns" and parts.path not in ("", "/")):
+        raise ValueError("only scheme, host and port may be given")
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+
+
+def _check_jwks_url(value: str) -> str:
+    parts = urlsplit(value)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host or parts.username or parts.fragment:
+        raise ValueError('expected an address like "https://issuer.example/keys.json"')
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    is_loopback = host == "localhost" if address is None else address.is_loopback
+    if parts.scheme == "http" and not is_loopback:
+        raise ValueError("keys must come over https, unless the host is a loopback address")
+    if address is not None and not is_loopback:
+        raise ValueError("name the host instead of its address, so that its certificate can be checked")
+    return value
+
+
+JwksUrl = Annotated[str, AfterValidator(_check_jwks_url)]
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+HttpMethod = Annotated[str, Field(pattern=r"^[A-Z]+$|^\*$", max_length=32), BeforeValidator(_upper)]
