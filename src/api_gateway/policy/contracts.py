@@ -1,0 +1,133 @@
+"""The messages of `gateway.ServiceAuthPolicy` and `auth.AuthService`, and what the gateway needs of a gRPC channel.
+
+The message types are built here, so that no generated code and no backend's copy of the contract is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, Protocol
+
+from protobuf import DescMessage
+from protobuf.wkt.google.protobuf.descriptor_pb import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+    OneofDescriptorProto,
+)
+
+from ..model.message import HeaderList
+
+GET_AUTH_POLICY: Final = b"/gateway.ServiceAuthPolicy/GetAuthPolicy"
+VALIDATE_TOKEN: Final = b"/auth.AuthService/ValidateToken"
+
+
+class UnaryReply(Protocol):
+    """The answer to a unary call."""
+
+    message: bytes
+
+
+class UnaryCaller(Protocol):
+    """A channel to one service."""
+
+    def unary(self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList) -> Awaitable[UnaryReply]:
+        """Call `/package.Service/Method`. Raises GatewayError with the gRPC code; `deadline_s` is monotonic."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAnswer:
+    """What a backend demands of the callers of one method."""
+
+    require_auth: bool
+    required_roles: tuple[str, ...]
+    cache_ttl_seconds: int | None
+    """None when the backend did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """What the auth service found out about a token."""
+
+    valid: bool
+    user_id: str
+    roles: tuple[str, ...]
+    error: str
+    """Why it is not valid, in the service's words: for the log only."""
+
+
+def encode_policy_request(grpc_method: str) -> bytes:
+    """Return a serialized `AuthPolicyRequest` for `package.Service/Method`."""
+    return _new("AuthPolicyRequest", grpc_method=grpc_method)
+
+
+def decode_policy_answer(data: bytes) -> PolicyAnswer:
+    """Read an `AuthPolicyResponse`. Raises ValueError when it is none."""
+    kind = _message("AuthPolicyResponse")
+    answer: Any = kind.type.from_binary(data)
+    has_ttl = kind.fields[2] in answer
+    return PolicyAnswer(
+        answer.require_auth, tuple(answer.required_roles), answer.cache_ttl_seconds if has_ttl else None
+    )
+
+
+def encode_token_request(token: str) -> bytes:
+    """Return a serialized `ValidateTokenRequest`."""
+    return _new("ValidateTokenRequest", token=token)
+
+
+def decode_token_answer(data: bytes) -> TokenAnswer:
+    """Read a `ValidateTokenResponse`. Raises ValueError when it is none."""
+    answer: Any = _message("ValidateTokenResponse").type.from_binary(data)
+    return TokenAnswer(answer.valid, answer.user_id, tuple(answer.roles), answer.error)
+
+
+def _new(name: str, **fields: Any) -> bytes:
+    return _message(name).type(**fields).to_binary()
+
+
+@cache
+def _message(name: str) -> DescMessage:
+    return _messages()[name]
+
+
+@cache
+def _messages() -> dict[str, DescMessage]:
+    kind, label = FieldDescriptorProto.Type, FieldDescriptorProto.Label
+
+    def field(name: str, number: int, of: Any, **more: Any) -> FieldDescriptorProto:
+        more.setdefault("label", label.OPTIONAL)
+        return FieldDescriptorProto(name=name, number=number, type=of, **more)
+
+    texts = {"label": label.REPEATED}
+    messages = [
+        DescriptorProto(name="AuthPolicyRequest", field=[field("grpc_method", 1, kind.STRING)]),
+        DescriptorProto(
+            name="AuthPolicyResponse",
+            # With presence, unlike the published contract: an explicit 0 ("do not cache") is not the same as nothing.
+            oneof_decl=[OneofDescriptorProto(name="_cache_ttl_seconds")],
+            field=[
+                field("require_auth", 1, kind.BOOL),
+                field("required_roles", 2, kind.STRING, **texts),
+                field("cache_ttl_seconds", 3, kind.INT32, proto3_optional=True, oneof_index=0),
+            ],
+        ),
+        DescriptorProto(name="ValidateTokenRequest", field=[field("token", 1, kind.STRING)]),
+        DescriptorProto(
+            name="ValidateTokenResponse",
+            field=[
+                field("valid", 1, kind.BOOL),
+                field("user_id", 2, kind.STRING),
+                field("roles", 3, kind.STRING, **texts),
+                field("error", 4, kind.STRING),
+            ],
+        ),
+    ]
+    file = FileDescriptorProto(name="contracts.proto", package="contracts", syntax="proto3", message_type=messages)
+    # The registry wants descriptors as they come from the wire.
+    registry = FileDescriptorSet(file=[FileDescriptorProto.from_binary(file.to_binary())]).to_registry()
+    found = {message.name: registry.message(f"contracts.{message.name}") for message in messages}
+    return {name: message for name, message in found.items() if message is not None}
