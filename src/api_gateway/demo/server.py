@@ -60,7 +60,7 @@ async def _serve(options: argparse.Namespace) -> int:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     if options.until_stdin_closes:
-        _call_at_end_of_stdin(loop, stop.set)
+        call_at_end_of_stdin(loop, stop.set)
     servers = await serve_demo(options.host, options.user_port, options.auth_port)
     ready = {"event": "ready", "host": servers.host, "user_port": servers.user_port, "auth_port": servers.auth_port}
     sys.stdout.write(json.dumps(ready) + "\n")
@@ -70,7 +70,8 @@ async def _serve(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _call_at_end_of_stdin(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+def call_at_end_of_stdin(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call `callback` once, on `loop`, when standard input has ended. What comes before the end is thrown away."""
     stdin = sys.stdin.fileno()
 
     def read() -> None:

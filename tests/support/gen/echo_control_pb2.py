@@ -25,21 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12\x65\x63ho_control.proto\x12\ntests.echo\x1a\x1bgoogle/protobuf/empty.proto\"]\n\x11GetJournalRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x08wait_for\x18\x02 \x01(\x0e\x32\x18.tests.echo.JournalEvent\x12\x10\n\x08\x61t_least\x18\x03 \x01(\r\"]\n\x07Journal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07started\x18\x02 \x01(\r\x12\x11\n\tcompleted\x18\x03 \x01(\r\x12\x11\n\tcancelled\x18\x04 \x01(\r\x12\x0f\n\x07methods\x18\x05 \x03(\t\"\x1f\n\nDieRequest\x12\x11\n\texit_code\x18\x01 \x01(\r*X\n\x0cJournalEvent\x12\x1d\n\x19JOURNAL_EVENT_UNSPECIFIED\x10\x00\x12\x0b\n\x07STARTED\x10\x01\x12\r\n\tCOMPLETED\x10\x02\x12\r\n\tCANCELLED\x10\x03\x32\xc9\x01\n\x0e\x43ontrolService\x12@\n\nGetJournal\x12\x1d.tests.echo.GetJournalRequest\x1a\x13.tests.echo.Journal\x12>\n\x0c\x43learJournal\x12\x16.google.protobuf.Empty\x1a\x16.google.protobuf.Empty\x12\x35\n\x03\x44ie\x12\x16.tests.echo.DieRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12\x65\x63ho_control.proto\x12\ntests.echo\x1a\x1bgoogle/protobuf/empty.proto\"]\n\x11GetJournalRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x08wait_for\x18\x02 \x01(\x0e\x32\x18.tests.echo.JournalEvent\x12\x10\n\x08\x61t_least\x18\x03 \x01(\r\"]\n\x07Journal\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07started\x18\x02 \x01(\r\x12\x11\n\tcompleted\x18\x03 \x01(\r\x12\x11\n\tcancelled\x18\x04 \x01(\r\x12\x0f\n\x07methods\x18\x05 \x03(\t\"\x9c\x01\n\x14SetAuthPolicyRequest\x12\x13\n\x0bgrpc_method\x18\x01 \x01(\t\x12\x14\n\x0crequire_auth\x18\x02 \x01(\x08\x12\x16\n\x0erequired_roles\x18\x03 \x03(\t\x12\x19\n\x11\x63\x61\x63he_ttl_seconds\x18\x04 \x01(\x05\x12\x14\n\x0c\x66\x61ilure_code\x18\x05 \x01(\x05\x12\x10\n\x08sleep_ms\x18\x06 \x01(\r\"7\n\x10SetHealthRequest\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x12\n\nis_serving\x18\x02 \x01(\x08\"\x1f\n\nDieRequest\x12\x11\n\texit_code\x18\x01 \x01(\r*X\n\x0cJournalEvent\x12\x1d\n\x19JOURNAL_EVENT_UNSPECIFIED\x10\x00\x12\x0b\n\x07STARTED\x10\x01\x12\r\n\tCOMPLETED\x10\x02\x12\r\n\tCANCELLED\x10\x03\x32\xd7\x02\n\x0e\x43ontrolService\x12@\n\nGetJournal\x12\x1d.tests.echo.GetJournalRequest\x1a\x13.tests.echo.Journal\x12>\n\x0c\x43learJournal\x12\x16.google.protobuf.Empty\x1a\x16.google.protobuf.Empty\x12I\n\rSetAuthPolicy\x12 .tests.echo.SetAuthPolicyRequest\x1a\x16.google.protobuf.Empty\x12\x41\n\tSetHealth\x12\x1c.tests.echo.SetHealthRequest\x1a\x16.google.protobuf.Empty\x12\x35\n\x03\x44ie\x12\x16.tests.echo.DieRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tests.support.gen.echo_control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOURNALEVENT']._serialized_start=286
-  _globals['_JOURNALEVENT']._serialized_end=374
+  _globals['_JOURNALEVENT']._serialized_start=502
+  _globals['_JOURNALEVENT']._serialized_end=590
   _globals['_GETJOURNALREQUEST']._serialized_start=63
   _globals['_GETJOURNALREQUEST']._serialized_end=156
   _globals['_JOURNAL']._serialized_start=158
   _globals['_JOURNAL']._serialized_end=251
-  _globals['_DIEREQUEST']._serialized_start=253
-  _globals['_DIEREQUEST']._serialized_end=284
-  _globals['_CONTROLSERVICE']._serialized_start=377
-  _globals['_CONTROLSERVICE']._serialized_end=578
+  _globals['_SETAUTHPOLICYREQUEST']._serialized_start=254
+  _globals['_SETAUTHPOLICYREQUEST']._serialized_end=410
+  _globals['_SETHEALTHREQUEST']._serialized_start=412
+  _globals['_SETHEALTHREQUEST']._serialized_end=467
+  _globals['_DIEREQUEST']._serialized_start=469
+  _globals['_DIEREQUEST']._serialized_end=500
+  _globals['_CONTROLSERVICE']._serialized_start=593
+  _globals['_CONTROLSERVICE']._serialized_end=936
 # @@protoc_insertion_point(module_scope)

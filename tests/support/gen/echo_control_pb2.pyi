@@ -43,6 +43,30 @@ class Journal(_message.Message):
     methods: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, id: _Optional[str] = ..., started: _Optional[int] = ..., completed: _Optional[int] = ..., cancelled: _Optional[int] = ..., methods: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class SetAuthPolicyRequest(_message.Message):
+    __slots__ = ("grpc_method", "require_auth", "required_roles", "cache_ttl_seconds", "failure_code", "sleep_ms")
+    GRPC_METHOD_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_AUTH_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_ROLES_FIELD_NUMBER: _ClassVar[int]
+    CACHE_TTL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_CODE_FIELD_NUMBER: _ClassVar[int]
+    SLEEP_MS_FIELD_NUMBER: _ClassVar[int]
+    grpc_method: str
+    require_auth: bool
+    required_roles: _containers.RepeatedScalarFieldContainer[str]
+    cache_ttl_seconds: int
+    failure_code: int
+    sleep_ms: int
+    def __init__(self, grpc_method: _Optional[str] = ..., require_auth: _Optional[bool] = ..., required_roles: _Optional[_Iterable[str]] = ..., cache_ttl_seconds: _Optional[int] = ..., failure_code: _Optional[int] = ..., sleep_ms: _Optional[int] = ...) -> None: ...
+
+class SetHealthRequest(_message.Message):
+    __slots__ = ("service", "is_serving")
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    IS_SERVING_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    is_serving: bool
+    def __init__(self, service: _Optional[str] = ..., is_serving: _Optional[bool] = ...) -> None: ...
+
 class DieRequest(_message.Message):
     __slots__ = ("exit_code",)
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
