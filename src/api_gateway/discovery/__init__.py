@@ -1,1 +1,1 @@
-"""The control plane: asks services for their schema, plans routes from it, and replaces the route table."""
+"""The control plane: asks backends what they offer, and turns it into routes."""

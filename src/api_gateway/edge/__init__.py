@@ -1,1 +1,1 @@
-"""The front, towards clients: listeners, HTTP/1.1 and HTTP/2 connections, and every HTTP answer."""
+"""The front of the gateway: clients, their connections, and what they are answered."""

@@ -1,1 +1,1 @@
-"""What operators call: health, metrics, administration, OpenAPI and the console."""
+"""What operators call: health, metrics, admin."""

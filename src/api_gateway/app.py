@@ -1,0 +1,333 @@
+"""Builds every part from the settings, joins them, starts them in order and stops them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from . import __version__
+from .config.settings import ServiceSettings, Settings
+from .deadlines import DeadlineWheel
+from .discovery.compile import RouteCompiler
+from .discovery.plan import PlannedRoute
+from .discovery.publish import Published, RoutePublisher
+from .discovery.watcher import Watcher
+from .edge.application import EdgeLimits
+from .edge.respond import error_response
+from .edge.server import Server
+from .grpc.channel import Channel, ChannelOptions
+from .grpc.target import Target, parse_target
+from .listeners import AuthReports, BreakerReports, ChannelReports, DiscoveryReports, ExchangeReports, LimitReports
+from .model.policy import Policy
+from .operator.admin import LoopbackOnly, RefreshReport, RefreshRoutes
+from .operator.health import Health, Live, Ready, ServiceHealth
+from .operator.metrics import MetricsPage
+from .policy.auth import Auth, GuardedRoute
+from .policy.breaker import Breaker
+from .policy.client_address import ClientAddress
+from .policy.rate_limit import RateLimit
+from .proxy import Endpoint, Proxy
+from .routing.route import Route
+from .routing.table import RouteTable
+from .state.local import LocalStore, LocalStoreFile
+from .state.store import StoreError
+from .telemetry.access_log import AccessLog
+from .telemetry.log import configure_logging, get_logger
+from .telemetry.log_writer import LogWriter
+from .telemetry.metrics import UNMATCHED, Metrics
+
+HOUSEKEEPING_S: Final = 1.0
+"""Time between two flushes of the metrics and two looks at the generation number."""
+AUTH_SERVICE: Final = "auth"
+"""Name of the auth service's channel in logs and metrics."""
+
+_NEVER_S: Final = 365 * 24 * 3600.0
+
+_log = get_logger("api_gateway.app")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all workers of one gateway have in common. Made by the first process, before any worker."""
+
+    settings: Settings
+    state: LocalStoreFile
+    metrics_directory: Path
+    writer: LogWriter
+
+
+class Gateway:
+    """One worker: `start`, serve, `stop`. Must be made inside its event loop."""
+
+    def __init__(self, shared: Shared) -> None:
+        settings = shared.settings
+        self._settings = settings
+        self._loop = loop = asyncio.get_running_loop()
+        self._started_s = loop.time()
+        self._wheel = DeadlineWheel(loop)
+        self._writer = shared.writer
+        configure_logging(shared.writer, level=settings.log.level)
+        self.metrics = Metrics(shared.metrics_directory, version=__version__)
+        self.metrics.watch_dropped_lines(lambda: shared.writer.dropped_lines)
+        self._store: LocalStore = shared.state.open(window_s=settings.rate_limit.window_seconds)
+        self._generation = self._store.read_generation()
+
+        self._channels = {key: self._channel(key, service) for key, service in settings.services.items()}
+        self._auth_channel = self._open_auth_channel()
+        self._auth = self._make_auth()
+        self._limit = (
+            RateLimit(settings.rate_limit, self._store, LimitReports(self.metrics))
+            if settings.rate_limit.enabled
+            else None
+        )
+        self._breakers = {
+            key: Breaker(settings.service_name(key), service.circuit_breaker, self._store, BreakerReports(self.metrics))
+            for key, service in settings.services.items()
+        }
+        for key in settings.services:
+            self.metrics.show_breaker(settings.service_name(key), "closed")
+
+        self._proxy = self._make_proxy()
+        self._publisher = RoutePublisher(
+            settings,
+            RouteCompiler(settings, self._channels, self.metrics, self._bind_policies),
+            self.metrics,
+            self._publish,
+        )
+        self.watcher = Watcher(
+            self._channels,
+            self._publisher,
+            DiscoveryReports(self.metrics, settings, loop.time),
+            # Overrides need the schema too. Switched off, discovery asks at start, after a reconnect and on demand only.
+            refresh_interval_s=settings.discovery.refresh_interval_seconds if settings.discovery.enabled else _NEVER_S,
+            clock=loop.time,
+        )
+        self._server = Server(self._proxy, _edge_limits(settings), loop=loop, wheel=self._wheel)
+        self._housekeeper: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    # Life
+
+    async def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Begin to serve on listening sockets, which stay the caller's, and to discover."""
+        if self._auth is not None:
+            self._auth.start()
+        self.watcher.start()
+        await self._server.start(listeners)
+        self._housekeeper = self._loop.create_task(self._keep_house(), name="housekeeping")
+        # What exists now lives as long as the worker: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> bool:
+        """Stop accepting, let requests finish within the drain timeout, then close everything.
+
+        Returns whether every request could finish.
+        """
+        self._is_stopping = True
+        delay_s = self._settings.server.shutdown_delay_ms / 1000
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        is_clean = await self._server.drain(self._settings.server.drain_timeout_ms / 1000)
+        await self._close()
+        return is_clean
+
+    async def _close(self) -> None:
+        await self.watcher.aclose()
+        if self._auth is not None:
+            await self._auth.aclose()
+        for channel in self._all_channels():
+            await channel.aclose()
+        if self._housekeeper is not None:
+            self._housekeeper.cancel()
+            await asyncio.gather(self._housekeeper, return_exceptions=True)
+        self._wheel.close()
+        self.metrics.close(self._loop.time())
+        self._store.close()
+        self._writer.close()
+
+    async def _keep_house(self) -> None:
+        due_s = self._loop.time()
+        while True:
+            due_s += HOUSEKEEPING_S
+            await asyncio.sleep(max(0.0, due_s - self._loop.time()))
+            now_s = self._loop.time()
+            self.metrics.observe_loop_lag(max(0.0, now_s - due_s))
+            due_s = max(due_s, now_s - HOUSEKEEPING_S)
+            self.metrics.flush(now_s)
+            try:
+                generation = self._store.read_generation()
+            except StoreError as error:
+                _log.warning("shared state cannot be read", reason=str(error))
+                continue
+            if generation != self._generation:
+                self._generation = generation
+                await self.watcher.refresh()
+
+    # Parts
+
+    def _channel(self, key: str, service: ServiceSettings) -> Channel:
+        name = self._settings.service_name(key)
+        return Channel(
+            name,
+            service_target(service),
+            ChannelOptions(
+                pool_size=service.connection_pool_size,
+                connect_timeout_s=service.connect_timeout_ms / 1000,
+                max_message_bytes=int(service.max_message_bytes),
+                max_queued_calls=service.max_queued_calls,
+                reconnect_grace_s=service.reconnect_grace_ms / 1000,
+                user_agent=f"api-gateway/{__version__}",
+            ),
+            loop=self._loop,
+            wheel=self._wheel,
+            observer=ChannelReports(name, self.metrics, lambda: self.watcher.trigger(key)),
+        )
+
+    def _open_auth_channel(self) -> Channel | None:
+        auth = self._settings.auth
+        if auth is None or auth.service_endpoint is None or auth.jwt is not None:
+            return None
+        return Channel(
+            AUTH_SERVICE,
+            parse_target(auth.service_endpoint),
+            ChannelOptions(user_agent=f"api-gateway/{__version__}"),
+            loop=self._loop,
+            wheel=self._wheel,
+            observer=ChannelReports(AUTH_SERVICE, self.metrics, lambda: None),
+        )
+
+    def _make_auth(self) -> Auth | None:
+        if self._settings.auth is None:
+            return None
+        return Auth(self._settings.auth, AuthReports(self.metrics).listener(), service=self._auth_channel)
+
+    def _all_channels(self) -> list[Channel]:
+        channels = list(self._channels.values())
+        return [*channels, self._auth_channel] if self._auth_channel is not None else channels
+
+    def _make_proxy(self) -> Proxy:
+        limits = (self._limit.bind(UNMATCHED, "*"),) if self._limit is not None else ()
+        guard: Policy = self._auth.bind_role("admin") if self._auth is not None else LoopbackOnly()
+        endpoints: dict[tuple[str, str], Endpoint] = {
+            ("GET", "/health"): Health(
+                self, version=__version__, uptime_s=lambda: self._loop.time() - self._started_s
+            ),
+            ("GET", "/health/live"): Live(),
+            ("GET", "/health/ready"): Ready(self),
+            ("GET", "/metrics"): MetricsPage(self._render_metrics),
+            ("POST", "/admin/refresh-routes"): RefreshRoutes(self._refresh, (*limits, guard)),
+        }
+        return Proxy(
+            clock=self._loop.time,
+            client_address=ClientAddress(self._settings.trusted_proxies),
+            endpoints=endpoints,
+            unmatched_policies=limits,
+            respond=error_response,
+            listener=ExchangeReports(
+                self.metrics,
+                AccessLog(self._writer, level=self._settings.log.level, is_enabled=self._settings.log.requests),
+            ),
+            max_timeout_s=self._settings.server.request_timeout_ms / 1000,
+            is_root_sampled=lambda: False,
+        )
+
+    def _bind_policies(self, planned: PlannedRoute) -> tuple[Policy, ...]:
+        """Return a route's policies. The limit comes first so that a flood of bad tokens is cheap (semantics 32)."""
+        template, verb = planned.template.text, planned.verb
+        policies: list[Policy] = []
+        if self._limit is not None:
+            policies.append(self._limit.bind(template, verb))
+        if self._auth is not None:
+            guarded = GuardedRoute(
+                service=planned.service, method=planned.method.full_name, template=template, verb=verb
+            )
+            policies.append(self._auth.bind(guarded, self._channels[planned.service]))
+        service = self._settings.services[planned.service]
+        policies.append(self._breakers[planned.service].bind((planned.timeout_ms or service.timeout_ms) / 1000))
+        return tuple(policies)
+
+    def _publish(self, table: RouteTable[Route]) -> None:
+        self._proxy.routes = table
+
+    # For operators
+
+    @property
+    def published(self) -> Published | None:
+        """The plan in force."""
+        return self._publisher.published
+
+    def is_draining(self) -> bool:
+        """Whether the gateway is shutting down."""
+        return self._is_stopping
+
+    def unready_reasons(self) -> Mapping[str, str]:
+        """What besides discovery keeps the gateway from being ready."""
+        if self._auth is not None and not self._auth.is_ready(self._loop.time()):
+            return {"auth": "the key set was not loaded yet"}
+        return {}
+
+    def service_health(self) -> Mapping[str, ServiceHealth]:
+        """State of every service."""
+        published = self.published
+        counts: dict[str, int] = {}
+        for planned in published.plan.routes if published is not None else ():
+            counts[planned.service] = counts.get(planned.service, 0) + 1
+        return {key: self._service_health(key, counts.get(key, 0)) for key in self._channels}
+
+    def _service_health(self, key: str, routes: int) -> ServiceHealth:
+        now_s = self._loop.time()
+        channel = self._channels[key]
+        status = self.watcher.statuses[key]
+        state = channel.state.value
+        return ServiceHealth(
+            endpoint=self._settings.services[key].endpoint,
+            is_reachable=state in ("ready", "idle") and not status.error,
+            is_discovered=status.is_discovered,
+            connection=state,
+            breaker=self._breakers[key].record(now_s).state.label,
+            routes=routes,
+            schema_age_s=now_s - status.last_success_s if status.last_success_s else None,
+            error=status.error,
+        )
+
+    def _render_metrics(self, accept: bytes) -> tuple[bytes, bytes]:
+        self.metrics.flush(self._loop.time())
+        return self.metrics.render(accept)
+
+    async def _refresh(self) -> RefreshReport:
+        if self._auth is not None:
+            self._auth.forget_policies()
+        change, failed = await self._loop.create_task(self.watcher.refresh(), name="refresh on demand")
+        self._generation = self._store.bump_generation()
+        return RefreshReport(added=change.added, removed=change.removed, changed=change.changed, failed=failed)
+
+
+def service_target(service: ServiceSettings) -> Target:
+    """Return where a service listens and how it is secured."""
+    return parse_target(
+        service.endpoint,
+        tls_enabled=service.tls_enabled,
+        tls_domain=service.tls_domain,
+        ca_path=service.tls_ca_cert_path,
+        client_cert_path=service.tls_client_cert_path,
+        client_key_path=service.tls_client_key_path,
+    )
+
+
+def _edge_limits(settings: Settings) -> EdgeLimits:
+    server = settings.server
+    return EdgeLimits(
+        header_timeout_s=server.header_timeout_ms / 1000,
+        body_timeout_s=server.body_timeout_ms / 1000,
+        idle_timeout_s=server.idle_timeout_ms / 1000,
+        max_uri_bytes=server.max_uri_bytes,
+        max_header_bytes=server.max_header_bytes,
+        max_header_count=server.max_header_count,
+        max_connections=server.max_connections,
+    )

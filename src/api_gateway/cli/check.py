@@ -1,0 +1,22 @@
+"""`api-gateway check`: is this configuration right?"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..config.loader import load_settings
+from ..config.problem import ConfigError
+from .screen import Screen
+
+
+def check_configuration(screen: Screen, *, config: Path | None) -> int:
+    """Check the file and print the result; return the exit code."""
+    try:
+        loaded = load_settings(config, environ=os.environ)
+    except ConfigError as error:
+        screen.problems(error.problems)
+        return 1
+    count = len(loaded.settings.services)
+    screen.emit(f"{loaded.origin}: ok, {count} service{'s' if count != 1 else ''}")
+    return 0

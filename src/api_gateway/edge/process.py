@@ -1,0 +1,94 @@
+"""One serving process: starts a gateway in an event loop, waits for a signal, stops it.
+
+The first SIGTERM or SIGINT drains; a second one, or SIGQUIT, ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+import uvloop
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+
+
+class Serving(Protocol):
+    """A gateway, as its process sees it."""
+
+    async def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Begin to serve."""
+
+    async def stop(self) -> bool:
+        """Drain and close; return whether every request could finish."""
+
+
+class Signals:
+    """Counts the signals that ask for the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, self.ask)
+        loop.add_signal_handler(signal.SIGINT, self.ask)
+        loop.add_signal_handler(signal.SIGQUIT, self.insist)
+
+    def ask(self) -> None:
+        """Ask for a drain; asking twice insists."""
+        if self.first.is_set():
+            self.second.set()
+        self.first.set()
+
+    def insist(self) -> None:
+        """Ask for the end at once."""
+        self.first.set()
+        self.second.set()
+
+
+def run_process(
+    make: Callable[[], Serving],
+    listeners: Sequence[socket.socket],
+    *,
+    on_started: Callable[[Serving], Awaitable[None]] | None = None,
+    on_loop: Callable[[asyncio.AbstractEventLoop, Signals], None] | None = None,
+) -> int:
+    """Serve until a signal comes; return the exit code: 0 after a drain, also one that had to cut requests off.
+
+    `make` is called inside the loop. `on_started` runs beside the serving and is cancelled with it; `on_loop` is told of the loop
+    and may ask for the end.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(make, listeners, on_started, on_loop))
+
+
+async def _serve(
+    make: Callable[[], Serving],
+    listeners: Sequence[socket.socket],
+    on_started: Callable[[Serving], Awaitable[None]] | None,
+    on_loop: Callable[[asyncio.AbstractEventLoop, Signals], None] | None,
+) -> int:
+    loop = asyncio.get_running_loop()
+    signals = Signals(loop)
+    if on_loop is not None:
+        on_loop(loop, signals)
+    serving = make()
+    await serving.start(listeners)
+    beside = [asyncio.ensure_future(on_started(serving))] if on_started is not None else []
+    await signals.first.wait()
+    for task in beside:
+        task.cancel()
+    stopping = loop.create_task(serving.stop(), name="stop")
+    insisting = loop.create_task(signals.second.wait(), name="second signal")
+    await asyncio.wait((stopping, insisting), return_when=asyncio.FIRST_COMPLETED)
+    is_stopped = stopping.done()
+    for task in (*beside, stopping, insisting):
+        task.cancel()
+    results = await asyncio.gather(*beside, stopping, insisting, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return EXIT_OK if is_stopped else EXIT_FAILED

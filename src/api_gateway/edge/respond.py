@@ -1,0 +1,44 @@
+"""The single place where an error becomes an HTTP response (AIP-193, semantics 20)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from protobuf import Registry
+
+from ..model.errors import GatewayError
+from ..model.message import HeaderList, Response
+from ..model.status import code_name
+from ..transcoding.status_details import decode_status, error_info
+
+ERROR_DOMAIN: Final = "api-gateway"
+_JSON: Final = (b"content-type", b"application/json")
+
+
+def error_response(
+    error: GatewayError, *, registry: Registry | None = None, headers: Sequence[tuple[bytes, bytes]] = ()
+) -> Response:
+    """Return the one JSON shape of every error: `{"error": {"code", "status", "message", "details"}}`.
+
+    `registry` knows the types of the backend's error details; `headers` go before the error's own.
+    """
+    response_headers: HeaderList = [_JSON, *headers, *error.headers]
+    return Response(error.http, response_headers, orjson.dumps({"error": _body(error, registry)}), close=error.close)
+
+
+def _body(error: GatewayError, registry: Registry | None) -> dict[str, Any]:
+    body: dict[str, Any] = {"code": error.http, "status": code_name(error.code), "message": error.message}
+    details = _details(error, registry)
+    if details:
+        body["details"] = details
+    return body
+
+
+def _details(error: GatewayError, registry: Registry | None) -> list[Any]:
+    if error.details:
+        return list(decode_status(error.details, registry).details)
+    if error.reason:
+        return [error_info(error.reason, ERROR_DOMAIN, dict(error.metadata))]
+    return []

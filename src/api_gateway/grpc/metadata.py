@@ -1,0 +1,119 @@
+"""Metadata on the wire: which names and values may be sent, and what a status in trailers says.
+
+grpc doc/PROTOCOL-HTTP2.md:
+    Custom-Metadata -> Binary-Header / ASCII-Header
+    Header-Name     -> 1*( %x30-39 / %x61-7A / "_" / "-" / ".") ; 0-9 a-z _ - .
+    ASCII-Value     -> 1*( %x20-%x7E ) ; space and printable ASCII
+    Binary-Header   -> {Header-Name "-bin" } {base64 encoded value}
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from ..model.message import HeaderList
+from ..model.status import Code, code_from_http
+
+_NAME: Final = re.compile(rb"[0-9a-z_.-]+")
+_ASCII_VALUE: Final = re.compile(rb"[\x20-\x7e]*")
+_STATUS: Final = re.compile(rb"[0-9]{1,9}")
+
+HOP_BY_HOP: Final = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"host")
+)
+"""Names that HTTP/2 forbids or that mean something for one connection only (RFC 9113 section 8.2.2)."""
+
+
+def is_sendable_name(name: bytes) -> bool:
+    """Whether a client may choose a metadata key of this name: in the grammar, not reserved, not of the connection."""
+    return (
+        _NAME.fullmatch(name) is not None
+        and not name.startswith((b"grpc-", b"content-"))
+        and name not in HOP_BY_HOP
+    )
+
+
+def is_sendable_value(value: bytes) -> bool:
+    """Whether an ASCII metadata value may be sent: no control characters, nothing beyond ASCII."""
+    return _ASCII_VALUE.fullmatch(value) is not None
+
+
+def encode_binary_value(value: bytes) -> bytes:
+    """Return the unpadded base64 of a `-bin` value."""
+    return base64.b64encode(value).rstrip(b"=")
+
+
+def decode_binary_value(value: bytes) -> bytes:
+    """Return the bytes of a `-bin` value, padded or not. Raises ValueError for anything but base64."""
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from None
+
+
+def decode_status_message(value: bytes) -> str:
+    """Return the text of `grpc-message`: percent-decoded UTF-8. Bad escapes stay, bad UTF-8 is replaced; never raises."""
+    return unquote_to_bytes(value).decode("utf-8", "replace") if b"%" in value else value.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How a call ended."""
+
+    code: int
+    message: str = ""
+    details: bytes = b""
+    """Serialized `google.rpc.Status`, empty when there was none."""
+
+
+def read_status(trailers: Iterable[tuple[bytes, bytes]]) -> Status | None:
+    """Return the status that trailers carry, None when they have no `grpc-status`.
+
+    A malformed number is UNKNOWN; undecodable details are left out: the call still ends with its code.
+    """
+    fields = dict(trailers)
+    text = fields.get(b"grpc-status")
+    if text is None:
+        return None
+    message = decode_status_message(fields.get(b"grpc-message", b""))
+    if _STATUS.fullmatch(text) is None:
+        return Status(code=Code.UNKNOWN, message=message or "the backend sent a malformed grpc-status")
+    code = int(text)
+    if code == Code.OK:
+        return Status(code=Code.OK)
+    details = b""
+    if b"grpc-status-details-bin" in fields:
+        try:
+            details = decode_binary_value(fields[b"grpc-status-details-bin"])
+        except ValueError:
+            details = b""
+    return Status(code=code, message=message, details=details)
+
+
+def status_without_grpc(http_status: int, content_type: bytes, body: bytes) -> Status:
+    """Return the status of an answer that was not gRPC (grpc doc/http-grpc-status-mapping.md)."""
+    shown = body[:200].decode("utf-8", "replace")
+    detail = f": {shown}" if shown else ""
+    kind = content_type[:100].decode("ascii", "replace") or "no content type"
+    return Status(
+        code=code_from_http(http_status), message=f"the backend answered HTTP {http_status} with {kind}{detail}"
+    )
+
+
+def is_grpc_content_type(value: bytes) -> bool:
+    """Whether a response speaks gRPC with protobuf: `application/grpc`, with `+proto` or parameters at most."""
+    if value == b"application/grpc" or value == b"application/grpc+proto":
+        return True
+    base = value.split(b";", 1)[0].strip().lower()
+    return base in (b"application/grpc", b"application/grpc+proto")
+
+
+def header_list_bytes(headers: HeaderList) -> int:
+    """Return the size of a header list as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 section 10.5.1)."""
+    return sum(len(name) + len(value) + 32 for name, value in headers)

@@ -1,0 +1,433 @@
+"""One HTTP/2 connection: bytes of an asyncio transport in, stream callbacks out, for clients and for servers.
+
+ngh2 (libnghttp2) decides what a frame means; this shell only feeds it bytes, passes on its events and writes what it
+wants written. It keeps nghttp2's own limits against floods in force: while the transport's write buffer is full nothing is
+pulled, so that acknowledgements owed to a peer that does not read pile up in nghttp2 and end the connection there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, cast
+
+import ngh2
+from ngh2 import ErrorCode, Setting
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+STREAM_WINDOW_BYTES: Final = 256 * 1024
+"""Data a peer may send on one stream before it is consumed."""
+MAX_STREAMS: Final = 100
+"""Streams counted on until the peer's SETTINGS say otherwise."""
+CONNECTION_WINDOW_BYTES: Final = STREAM_WINDOW_BYTES * MAX_STREAMS
+"""As much as all streams together, so that one stream that is not read never holds up the others."""
+MAX_HEADER_LIST_BYTES: Final = 65_536
+_UNLIMITED_STREAMS: Final = 2**32 - 1
+
+
+class StreamHandler(Protocol):
+    """What one stream tells its user. Called in the order of the wire; `stream_closed` is last and comes exactly once."""
+
+    def informational_received(self, headers: Headers) -> None:
+        """A 1xx response came before the final one."""
+
+    def headers_received(self, headers: Headers, end_stream: bool) -> None:
+        """The final response head came (in the client role)."""
+
+    def data_received(self, data: bytes, end_stream: bool) -> None:
+        """One DATA payload came. Give its size back with `Connection.consume` when it is no longer held."""
+
+    def trailers_received(self, headers: Headers) -> None:
+        """Trailers came; the peer sends nothing more."""
+
+    def reset_received(self, error_code: int) -> None:
+        """The peer reset the stream."""
+
+    def sendable(self) -> None:
+        """More of the body may be given to `Connection.send_data`."""
+
+    def stream_closed(self, error_code: int, reason: str) -> None:
+        """The stream is over. `error_code` is an HTTP/2 code, 0 after an orderly end; `reason` tells of a connection that failed."""
+
+
+class ConnectionOwner(Protocol):
+    """Who is told of what concerns the whole connection."""
+
+    def connection_ready(self, connection: Connection) -> None:
+        """The peer's first SETTINGS came: streams may be opened."""
+
+    def settings_changed(self, connection: Connection) -> None:
+        """The peer sent SETTINGS again."""
+
+    def goaway_received(self, connection: Connection, last_stream_id: int, error_code: int, debug_data: bytes) -> None:
+        """The peer takes no new streams; those above `last_stream_id` were not processed and are closed next."""
+
+    def stream_freed(self, connection: Connection) -> None:
+        """A stream ended, so that another one may start."""
+
+    def connection_lost(self, connection: Connection, reason: str) -> None:
+        """The connection is gone and all its streams were closed. Called exactly once."""
+
+    def request_received(
+        self, connection: Connection, stream_id: int, headers: Headers, end_stream: bool
+    ) -> StreamHandler | None:
+        """In the server role, a request head came. None refuses the stream (REFUSED_STREAM)."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection. All methods must be called from the event loop's thread."""
+
+    def __init__(
+        self,
+        role: ngh2.Role,
+        owner: ConnectionOwner,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        max_header_list_bytes: int = MAX_HEADER_LIST_BYTES,
+        stream_window_bytes: int = STREAM_WINDOW_BYTES,
+        max_streams: int = MAX_STREAMS,
+    ) -> None:
+        self._owner = owner
+        self._loop = loop
+        self._role = role
+        self._stream_window_bytes = stream_window_bytes
+        self._max_header_list_bytes = max_header_list_bytes
+        self._local_max_streams = max_streams
+        self._h2 = ngh2.Connection(
+            role,
+            ngh2.Configuration(
+                auto_window_update=False,
+                peer_max_concurrent_streams=MAX_STREAMS,
+                max_inbound_header_list_size=max_header_list_bytes,
+                max_send_header_block_length=4 * MAX_HEADER_LIST_BYTES,
+                max_continuations=16,
+            ),
+        )
+        self.streams: dict[int, StreamHandler] = {}
+        """Handlers of open streams by id."""
+        self.max_streams = MAX_STREAMS
+        """Streams the peer allows at once."""
+        self.peer_max_header_list_bytes = _UNLIMITED_STREAMS
+        """Largest header list the peer accepts (SETTINGS_MAX_HEADER_LIST_SIZE)."""
+        self.is_ready = False
+        """Whether the peer's SETTINGS came."""
+        self.is_closed = False
+        self.is_draining = False
+        """Whether no new stream may be opened: GOAWAY came or was sent."""
+        self._transport: asyncio.Transport | None = None
+        self._is_write_paused = False
+        self._is_flush_scheduled = False
+        self._close_reason = ""
+        self._blocked: dict[int, StreamHandler] = {}
+        self._last_read_s = 0.0
+        self._on_event: dict[type[ngh2.Event], Callable[[Any], None]] = {
+            ngh2.ResponseReceived: self._response_received,
+            ngh2.RequestReceived: self._request_received,
+            ngh2.DataReceived: self._data_received,
+            ngh2.TrailersReceived: self._trailers_received,
+            ngh2.StreamClosed: self._stream_closed,
+            ngh2.StreamReset: self._stream_reset,
+            ngh2.InformationalResponseReceived: self._informational_received,
+            ngh2.SettingsReceived: self._settings_received,
+            ngh2.GoAwayReceived: self._goaway_received,
+            ngh2.WindowUpdated: self._window_updated,
+            ngh2.ConnectionClosed: self._connection_closed,
+        }
+
+    # Streams
+
+    @property
+    def can_open_stream(self) -> bool:
+        """Whether one more stream may be opened now."""
+        return self.is_ready and not self.is_draining and len(self.streams) < self.max_streams
+
+    def open_stream(self, headers: Headers, handler: StreamHandler, *, body: bytes | None = None, end: bool = True) -> int:
+        """Open a stream with a request head and, if given, the first part of its body; return the stream's id.
+
+        With `end` the request ends there. Nothing is written before the loop's next turn: streams opened in one turn share
+        one write. Raises ngh2.NGH2Error when the connection cannot take it; check `can_open_stream` first.
+        """
+        h2 = self._h2
+        if body is None:
+            stream_id = h2.send_request(headers, end_stream=end)
+        else:
+            stream_id = h2.send_request(headers)
+            h2.send_data(stream_id, body, end_stream=end)
+        self.streams[stream_id] = handler
+        if not self._is_flush_scheduled:
+            self._is_flush_scheduled = True
+            self._loop.call_soon(self._flush_scheduled)
+        return stream_id
+
+    def send_response(self, stream_id: int, headers: Headers, *, end: bool = False) -> None:
+        """Answer a request (server role)."""
+        self._h2.send_response(stream_id, headers, end_stream=end)
+        self._schedule_flush()
+
+    def send_data(self, stream_id: int, data: bytes, *, end: bool = False) -> bool:
+        """Queue a part of the body; return whether more may be queued at once, else `sendable` tells when."""
+        self._h2.send_data(stream_id, data, end_stream=end)
+        self._schedule_flush()
+        if self._h2.queued_body_size(stream_id) <= self._stream_window_bytes:
+            return True
+        self._blocked[stream_id] = self.streams[stream_id]
+        return False
+
+    def send_trailers(self, stream_id: int, headers: Headers) -> None:
+        """End the body with trailers (server role)."""
+        self._h2.send_trailers(stream_id, headers)
+        self._schedule_flush()
+
+    def consume(self, stream_id: int, size_bytes: int) -> None:
+        """Give back the window of data that is no longer held. Streams that are gone are accepted."""
+        if size_bytes and not self.is_closed:
+            self._h2.acknowledge_received_data(size_bytes, stream_id)
+            self._schedule_flush()
+
+    def reset_stream(self, stream_id: int, error_code: int = ErrorCode.CANCEL) -> None:
+        """End a stream with RST_STREAM; its handler hears `stream_closed`. Nothing happens when it is gone already."""
+        if stream_id in self.streams and not self.is_closed:
+            self._h2.reset_stream(stream_id, error_code)
+            self._schedule_flush()
+
+    # The connection
+
+    def ping(self) -> None:
+        """Send a PING; the acknowledgement shows in `last_read_s`."""
+        if not self.is_closed:
+            self._h2.ping()
+            self._schedule_flush()
+
+    @property
+    def last_read_s(self) -> float:
+        """Loop time of the last bytes received."""
+        return self._last_read_s
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The transport, None before it is connected."""
+        return self._transport
+
+    def drain(self) -> None:
+        """Open no more streams and close once the last one ended."""
+        self.is_draining = True
+        if not self.streams:
+            self.close("drained")
+
+    def close(self, reason: str, error_code: int = ErrorCode.NO_ERROR) -> None:
+        """Send GOAWAY and close the transport; streams still open fail with `reason`."""
+        if self.is_closed:
+            return
+        self._close_reason = self._close_reason or reason
+        if self._transport is not None and not self._is_write_paused:
+            try:
+                self._h2.terminate_connection(error_code)
+                self._transport.write(self._h2.data_to_send())
+            except (ngh2.NGH2Error, MemoryError):
+                # The engine has failed already; the transport is closed all the same.
+                pass
+        self._finish()
+
+    def abort(self, reason: str) -> None:
+        """Close the transport at once, without GOAWAY."""
+        if not self.is_closed:
+            self._close_reason = self._close_reason or reason
+            self._finish(abort=True)
+
+    # Callbacks of the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the preface and our SETTINGS."""
+        self._transport = cast(asyncio.Transport, transport)
+        settings = {
+            Setting.INITIAL_WINDOW_SIZE: self._stream_window_bytes,
+            Setting.MAX_HEADER_LIST_SIZE: self._max_header_list_bytes,
+        }
+        if self._role is ngh2.Role.CLIENT:
+            settings[Setting.ENABLE_PUSH] = 0
+        else:
+            settings[Setting.MAX_CONCURRENT_STREAMS] = self._local_max_streams
+        self._h2.initiate_connection(settings)
+        self._h2.set_local_window_size(CONNECTION_WINDOW_BYTES)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed bytes and pass on what they meant."""
+        if self.is_closed:
+            return
+        self._last_read_s = self._loop.time()
+        # Whatever the handlers want written is written at the end of this call, without another turn of the loop.
+        self._is_flush_scheduled = True
+        try:
+            self._h2.receive_data(data)
+        except ngh2.NGH2Error as error:
+            self._dispatch()
+            self._fail(f"protocol error: {error}")
+            return
+        self._dispatch()
+        self._is_flush_scheduled = False
+        if self._h2.want_write:
+            self._flush()
+
+    def eof_received(self) -> bool:
+        """Close: HTTP/2 has no use for half a connection."""
+        self._close_reason = self._close_reason or "closed by the peer"
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what is still open."""
+        if not self.is_closed:
+            self._close_reason = self._close_reason or (f"connection lost: {exc}" if exc else "closed by the peer")
+            self._finish()
+
+    def pause_writing(self) -> None:
+        """Stop pulling output while the transport's buffer is full."""
+        self._is_write_paused = True
+
+    def resume_writing(self) -> None:
+        """Pull what waited."""
+        self._is_write_paused = False
+        self._flush()
+
+    # Output
+
+    def _schedule_flush(self) -> None:
+        if not self._is_flush_scheduled:
+            self._is_flush_scheduled = True
+            self._loop.call_soon(self._flush_scheduled)
+
+    def _flush_scheduled(self) -> None:
+        self._is_flush_scheduled = False
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._is_write_paused or self.is_closed or self._transport is None:
+            return
+        try:
+            output = self._h2.data_to_send()
+        except ngh2.NGH2Error as error:
+            self._fail(f"protocol error: {error}")
+            return
+        if output:
+            self._transport.write(output)
+        self._dispatch()
+        if self._blocked:
+            self._release_blocked()
+
+    def _release_blocked(self) -> None:
+        for stream_id, handler in list(self._blocked.items()):
+            if self._h2.queued_body_size(stream_id) == 0:
+                del self._blocked[stream_id]
+                handler.sendable()
+
+    # Events of the engine
+
+    def _dispatch(self) -> None:
+        on_event = self._on_event
+        for event in self._h2.events():
+            handle = on_event.get(type(event))
+            if handle is not None:
+                handle(event)
+
+    def _response_received(self, event: ngh2.ResponseReceived) -> None:
+        handler = self.streams.get(event.stream_id)
+        if handler is not None:
+            handler.headers_received(event.headers, event.end_stream)
+
+    def _informational_received(self, event: ngh2.InformationalResponseReceived) -> None:
+        handler = self.streams.get(event.stream_id)
+        if handler is not None:
+            handler.informational_received(event.headers)
+
+    def _request_received(self, event: ngh2.RequestReceived) -> None:
+        handler = None
+        if not self.is_draining:
+            handler = self._owner.request_received(self, event.stream_id, event.headers, event.end_stream)
+        if handler is None:
+            self._h2.reset_stream(event.stream_id, ErrorCode.REFUSED_STREAM)
+        else:
+            self.streams[event.stream_id] = handler
+
+    def _data_received(self, event: ngh2.DataReceived) -> None:
+        handler = self.streams.get(event.stream_id)
+        if handler is not None:
+            handler.data_received(event.data, event.end_stream)
+        else:
+            # The stream was reset while the data was on its way; its share of the connection's window must come back.
+            self.consume(event.stream_id, len(event.data))
+
+    def _trailers_received(self, event: ngh2.TrailersReceived) -> None:
+        handler = self.streams.get(event.stream_id)
+        if handler is not None:
+            handler.trailers_received(event.headers)
+
+    def _stream_reset(self, event: ngh2.StreamReset) -> None:
+        handler = self.streams.get(event.stream_id)
+        if handler is not None:
+            handler.reset_received(event.error_code)
+
+    def _stream_closed(self, event: ngh2.StreamClosed) -> None:
+        handler = self.streams.pop(event.stream_id, None)
+        self._blocked.pop(event.stream_id, None)
+        if handler is None:
+            return
+        handler.stream_closed(event.error_code, str(event.local_error) if event.local_error is not None else "")
+        if self.is_draining:
+            if not self.streams and not self.is_closed:
+                self.close("drained")
+        else:
+            self._owner.stream_freed(self)
+
+    def _settings_received(self, event: ngh2.SettingsReceived) -> None:
+        settings = event.settings
+        if Setting.MAX_CONCURRENT_STREAMS in settings or not self.is_ready:
+            self.max_streams = settings.get(Setting.MAX_CONCURRENT_STREAMS, MAX_STREAMS)
+        if Setting.MAX_HEADER_LIST_SIZE in settings:
+            self.peer_max_header_list_bytes = settings[Setting.MAX_HEADER_LIST_SIZE]
+        if self.is_ready:
+            self._owner.settings_changed(self)
+        else:
+            self.is_ready = True
+            self._owner.connection_ready(self)
+
+    def _goaway_received(self, event: ngh2.GoAwayReceived) -> None:
+        self.is_draining = True
+        self._owner.goaway_received(self, event.last_stream_id, event.error_code, event.debug_data)
+
+    def _window_updated(self, event: ngh2.WindowUpdated) -> None:
+        # The engine resumes by itself; producers that waited are released after the flush that follows every read.
+        if self._blocked:
+            self._schedule_flush()
+
+    def _connection_closed(self, event: ngh2.ConnectionClosed) -> None:
+        if not self.is_closed:
+            code = event.error_code
+            name = ErrorCode(code).name if code in ErrorCode._value2member_map_ else str(code)
+            self._close_reason = self._close_reason or f"closed with {name}"
+            self._finish()
+
+    # The end
+
+    def _fail(self, reason: str) -> None:
+        self._close_reason = self._close_reason or reason
+        if self._transport is not None and not self._is_write_paused:
+            try:
+                self._transport.write(self._h2.data_to_send())
+            except (ngh2.NGH2Error, MemoryError):
+                # A failed engine has no last words; the peer sees the connection close.
+                pass
+        self._finish()
+
+    def _finish(self, *, abort: bool = False) -> None:
+        self.is_closed = self.is_draining = True
+        if self._transport is not None:
+            if abort:
+                self._transport.abort()
+            else:
+                self._transport.close()
+        streams, self.streams = self.streams, {}
+        self._blocked.clear()
+        for handler in streams.values():
+            handler.stream_closed(ErrorCode.NO_ERROR, self._close_reason or "connection closed")
+        self._owner.connection_lost(self, self._close_reason or "connection closed")

@@ -1,0 +1,41 @@
+"""TLS for HTTP/2: contexts, and the check that both sides agreed on it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+
+class TlsError(Exception):
+    """A connection that was encrypted but must not be used; the text says why."""
+
+
+def client_context(ca_path: Path | None, cert_path: Path | None, key_path: Path | None) -> ssl.SSLContext:
+    """Return a context that verifies the server's name and chain and offers `h2` only (TLS 1.2 and newer).
+
+    Raises TlsError that names the file which cannot be used.
+    """
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    try:
+        if ca_path is not None:
+            # Only the named CAs: a backend's private CA must not be replaceable by any public one.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["h2"])
+            context.load_verify_locations(cafile=ca_path)
+        if cert_path is not None:
+            context.load_cert_chain(cert_path, key_path)
+    except (OSError, ssl.SSLError) as error:
+        names = ", ".join(str(path) for path in (ca_path, cert_path, key_path) if path is not None)
+        raise TlsError(f"cannot use the TLS files {names}: {error}") from error
+    return context
+
+
+def require_h2(transport: asyncio.BaseTransport) -> None:
+    """Raise TlsError unless ALPN selected `h2` (reliability G60)."""
+    selected = transport.get_extra_info("ssl_object").selected_alpn_protocol()
+    if selected != "h2":
+        raise TlsError(f"the server did not agree on HTTP/2 by ALPN (it selected {selected or 'nothing'})")

@@ -1,0 +1,126 @@
+"""What parts report, turned into metrics and log lines. One small class for each kind of reporter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .config.settings import Settings
+from .model.exchange import Exchange
+from .policy.auth import AuthListener, KeyFetch, Reason
+from .state.store import BreakerState
+from .telemetry.access_log import AccessLog
+from .telemetry.log import get_logger
+from .telemetry.metrics import Metrics
+
+_upstream_log = get_logger("api_gateway.upstream")
+_breaker_log = get_logger("api_gateway.breaker")
+_auth_log = get_logger("api_gateway.auth")
+
+
+class ExchangeReports:
+    """Implements `proxy.ExchangeListener`."""
+
+    def __init__(self, metrics: Metrics, access_log: AccessLog) -> None:
+        self._metrics = metrics
+        self._access_log = access_log
+
+    def started(self) -> None:
+        """A request has begun."""
+        self._metrics.in_flight += 1
+
+    def finished(self, exchange: Exchange) -> None:
+        """A request has ended."""
+        self._metrics.in_flight -= 1
+        self._metrics.record(exchange)
+        self._access_log.record(exchange)
+
+
+class ChannelReports:
+    """Implements `grpc.channel.ChannelObserver` for one service."""
+
+    def __init__(self, service: str, metrics: Metrics, on_disconnect: Callable[[], None]) -> None:
+        self._service = service
+        self._connections = metrics.active_connections(service)
+        self._on_disconnect = on_disconnect
+
+    def connections_changed(self, count: int) -> None:
+        """The number of open connections changed."""
+        self._connections.set(count)
+
+    def connected(self) -> None:
+        """A connection is ready."""
+        _upstream_log.info("connected", service=self._service)
+
+    def disconnected(self, reason: str) -> None:
+        """A working connection is gone: the backend may come back with another schema."""
+        _upstream_log.info("disconnected", service=self._service, reason=reason)
+        self._on_disconnect()
+
+    def connect_failed(self, reason: str, retry_in_s: float) -> None:
+        """An attempt failed."""
+        _upstream_log.warning(
+            "connection failed", service=self._service, reason=reason, retry_in_seconds=round(retry_in_s, 1)
+        )
+
+
+class DiscoveryReports:
+    """Implements `discovery.watcher.DiscoveryListener`."""
+
+    _RESULTS = {"changed": "ok", "unchanged": "unchanged", "failed": "failed"}
+
+    def __init__(self, metrics: Metrics, settings: Settings, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._settings = settings
+        self._clock = clock
+
+    def refreshed(self, service: str, result: str) -> None:
+        """A reading ended."""
+        self._metrics.schema_read(self._settings.service_name(service), self._RESULTS[result], self._clock())
+
+
+class BreakerReports:
+    """Implements `policy.breaker.BreakerListener`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def breaker_changed(self, service: str, old: BreakerState, new: BreakerState) -> None:
+        """A breaker changed its state."""
+        self._metrics.breaker_changed(service, old.label, new.label)
+        _breaker_log.warning("circuit breaker changed", service=service, old=old.label, new=new.label)
+
+    def breaker_store_failed(self, service: str) -> None:
+        """The shared state did not answer."""
+        _breaker_log.warning("circuit breaker decides without the other workers", service=service)
+
+
+class LimitReports:
+    """Implements `policy.rate_limit.RateLimitListener`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def rate_limited(self, route: str) -> None:
+        """A request was one too many."""
+        self._metrics.rate_limit_exceeded(route).add()
+
+    def rate_limit_store_failed(self) -> None:
+        """A request could not be counted."""
+        self._metrics.rate_limit_store_errors.add()
+
+
+class AuthReports:
+    """Makes the `AuthListener` that counts and logs."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def listener(self) -> AuthListener:
+        """Return the listener."""
+        return AuthListener(on_failure=self._failed, on_key_fetch=self._fetched)
+
+    def _failed(self, reason: Reason) -> None:
+        self._metrics.auth_failures(reason.value).add()
+
+    def _fetched(self, fetch: KeyFetch) -> None:
+        _auth_log.info("key set fetched", result=str(fetch))

@@ -1,0 +1,74 @@
+"""`POST /admin/refresh-routes`: ask every service now."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import orjson
+
+from ..model.errors import GatewayError, Source
+from ..model.exchange import Exchange
+from ..model.message import Request, Response
+from ..model.policy import Policy
+from ..model.status import Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshReport:
+    """What a refresh found; routes as `GET /api/users/:id`."""
+
+    added: Sequence[str] = ()
+    removed: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Services that could not be read, and why; their routes stay as they were."""
+
+
+class RefreshRoutes:
+    """Refreshes the routes of this worker, and tells the others to follow."""
+
+    template = "/admin/refresh-routes"
+
+    def __init__(self, refresh: Callable[[], Awaitable[RefreshReport]], policies: Sequence[Policy]) -> None:
+        self._refresh = refresh
+        self.policies = policies
+
+    async def answer(self, request: Request) -> Response:
+        """Answer with what was added, removed, changed, failed."""
+        report = await self._refresh()
+        body = {
+            "added": list(report.added),
+            "removed": list(report.removed),
+            "changed": list(report.changed),
+            "failed": dict(report.failed),
+        }
+        return Response(200, [(b"content-type", b"application/json")], orjson.dumps(body))
+
+
+class LoopbackOnly:
+    """Lets only programs on this machine pass, for gateways without an `auth` section (semantics 33).
+
+    The peer of the connection counts, never a header: and a request that a proxy forwarded comes from elsewhere, whatever its
+    last hop was.
+    """
+
+    def admit(self, exchange: Exchange, now_s: float) -> None:
+        """Raise 403 for everybody else."""
+        request = exchange.request
+        is_forwarded = b"x-forwarded-for" in request.headers or b"forwarded" in request.headers
+        try:
+            is_local = ip_address(request.peer.partition("%")[0]).is_loopback
+        except ValueError:
+            is_local = False
+        if not is_local or is_forwarded:
+            raise GatewayError(
+                Code.PERMISSION_DENIED,
+                "without an auth section this endpoint answers clients on the gateway's own machine only",
+                reason="LOOPBACK_ONLY",
+                source=Source.CLIENT,
+            )
+
+    def settle(self, exchange: Exchange, now_s: float) -> None:
+        """Nothing to do."""

@@ -1,0 +1,251 @@
+"""THE REQUEST: match, admit, bind, call, encode, settle; from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from .model.deadline import parse_grpc_timeout, parse_seconds
+from .model.errors import GatewayError, Source, bad_request
+from .model.exchange import Exchange
+from .model.message import Request, Response
+from .model.policy import Policy
+from .model.status import Code
+from .policy.chain import Permit
+from .policy.client_address import ClientAddress
+from .routing.path import normalise_path
+from .routing.route import Route
+from .routing.table import RouteTable
+from .telemetry.log import get_logger
+from .telemetry.trace_context import continue_trace, format_traceparent, request_id
+from .transcoding.headers import request_metadata, response_headers, success_status
+
+_log = get_logger("api_gateway.proxy")
+
+_NO_BODY_TYPE: Final = b""
+
+
+class Endpoint(Protocol):
+    """Something the gateway answers itself, such as `/health`."""
+
+    template: str
+    policies: Sequence[Policy]
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request that its policies admitted. May raise GatewayError."""
+
+
+class ErrorResponder(Protocol):
+    """Turns an error into an answer; `edge.respond.error_response` is the one there is."""
+
+    def __call__(self, error: GatewayError, *, registry: Any, headers: Sequence[tuple[bytes, bytes]]) -> Response:
+        """Return the answer."""
+
+
+class ExchangeListener(Protocol):
+    """Hears of every finished exchange, once."""
+
+    def started(self) -> None:
+        """A request has begun."""
+
+    def finished(self, exchange: Exchange) -> None:
+        """A request has ended."""
+
+
+class Proxy:
+    """Answers every request of a worker. Implements `edge.application.Application`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        client_address: ClientAddress,
+        endpoints: Mapping[tuple[str, str], Endpoint],
+        unmatched_policies: Sequence[Policy],
+        respond: ErrorResponder,
+        listener: ExchangeListener,
+        max_timeout_s: float,
+        is_root_sampled: Callable[[], bool],
+    ) -> None:
+        self._clock = clock
+        self._client_address = client_address
+        self._endpoints = endpoints
+        self._endpoint_paths = frozenset(path for _, path in endpoints)
+        self._unmatched_policies = unmatched_policies
+        self._respond = respond
+        self._listener = listener
+        self._max_timeout_s = max_timeout_s
+        self._is_root_sampled = is_root_sampled
+        self.routes: RouteTable[Route] = RouteTable.build(())
+        """The table in force. Replaced whole, never changed."""
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request. Raises nothing but CancelledError, when the client has gone away."""
+        exchange = Exchange(request)
+        self._listener.started()
+        route: Route | None = None
+        permit: Permit | None = None
+        try:
+            self._identify(exchange)
+            request.path = normalise_path(request.path)
+            if request.path in self._endpoint_paths:
+                return self._finished(exchange, await self._operate(exchange))
+
+            route, variables = await self._match(exchange)
+            exchange.route, exchange.service = route.template, route.service
+            exchange.deadline_s = request.started_s + self._timeout_s(request, route)
+
+            permit = Permit(route.policies)
+            await permit.obtain(exchange, self._clock())
+
+            body = b""
+            if request.body is not None:
+                received = request.body.read(route.body_limit_bytes)
+                body = received if isinstance(received, bytes) else await received
+            message = route.binding.bind(
+                variables, request.query, body, request.headers.get(b"content-type", _NO_BODY_TYPE)
+            )
+
+            exchange.called_s = self._clock()
+            reply = await route.channel.unary(
+                route.grpc_path, message, deadline_s=exchange.deadline_s, metadata=request_metadata(exchange)
+            )
+            exchange.grpc_code = Code.OK
+
+            content_type, content = route.encoder.encode(reply.message)
+            response = self._success(exchange, content_type, content, reply.headers, reply.trailers)
+        except GatewayError as error:
+            response = self._failure(exchange, route, error)
+        except asyncio.CancelledError:
+            exchange.status, exchange.error_reason = 499, "CLIENT_GONE"
+            exchange.grpc_code = None
+            self._end(exchange, permit)
+            raise
+        except Exception as error:
+            response = self._failure(exchange, route, self._unexpected(exchange, error))
+        exchange.status = response.status
+        self._end(exchange, permit)
+        return response
+
+    def refuse(self, error: GatewayError, *, peer: str) -> Response:
+        """Answer what could not be read as a request."""
+        request = Request(
+            method="",
+            path="",
+            query="",
+            headers={},
+            repeated=frozenset(),
+            body=None,
+            peer=peer,
+            started_s=self._clock(),
+        )
+        exchange = Exchange(request)
+        self._listener.started()
+        self._identify(exchange)
+        return self._finished(exchange, self._failure(exchange, None, error))
+
+    # The steps
+
+    def _identify(self, exchange: Exchange) -> None:
+        """Give the exchange its ids and the client's address."""
+        headers = exchange.request.headers
+        self._client_address.admit(exchange, 0.0)
+        exchange.request_id = request_id(headers.get(b"x-request-id"))
+        trace = continue_trace(headers, is_root_sampled=self._is_root_sampled())
+        exchange.trace_id, exchange.span_id, exchange.trace_sampled = trace.trace_id, trace.span_id, trace.is_sampled
+        exchange.metadata.append((b"traceparent", format_traceparent(trace)))
+        exchange.response_headers.append((b"x-request-id", exchange.request_id.encode()))
+
+    async def _operate(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        method = "GET" if request.method == "HEAD" else request.method
+        endpoint = self._endpoints.get((method, request.path))
+        if endpoint is None:
+            allowed = ", ".join(sorted(method for method, path in self._endpoints if path == request.path))
+            raise GatewayError(
+                Code.UNIMPLEMENTED,
+                "this path does not answer to this method",
+                reason="METHOD_NOT_ALLOWED",
+                source=Source.CLIENT,
+                http=405,
+                headers=((b"allow", allowed.encode()),),
+            )
+        exchange.route = endpoint.template
+        exchange.deadline_s = request.started_s + self._max_timeout_s
+        if endpoint.policies:
+            await Permit(endpoint.policies).obtain(exchange, self._clock())
+        response = await endpoint.answer(request)
+        response.headers.extend(exchange.response_headers)
+        return response
+
+    async def _match(self, exchange: Exchange) -> tuple[Route, tuple[str, ...]]:
+        """Find the route. What matches none counts against the client's limit all the same."""
+        request = exchange.request
+        try:
+            return self.routes.match(request.method, request.path)
+        except GatewayError:
+            permit = Permit(self._unmatched_policies)
+            await permit.obtain(exchange, self._clock())
+            raise
+
+    def _timeout_s(self, request: Request, route: Route) -> float:
+        """Return the smallest of the route's, the server's and the client's timeouts (semantics 30)."""
+        headers = request.headers
+        timeout_s = route.timeout_s
+        for name, parse in _TIMEOUT_HEADERS:
+            value = headers.get(name)
+            if value is not None:
+                try:
+                    timeout_s = min(timeout_s, parse(value.decode("ascii")))
+                except ValueError as error:
+                    shown = name.decode()
+                    raise bad_request(f"the header {shown} is malformed: {error}", "INVALID_TIMEOUT") from None
+        return timeout_s
+
+    def _success(
+        self,
+        exchange: Exchange,
+        content_type: bytes,
+        content: bytes,
+        headers: list[tuple[bytes, bytes]],
+        trailers: list[tuple[bytes, bytes]],
+    ) -> Response:
+        answer = [(b"content-type", content_type), *exchange.response_headers]
+        status = 200
+        if headers or trailers:
+            metadata = headers + trailers
+            status = success_status(metadata)
+            answer.extend(response_headers(metadata))
+        return Response(status, answer, content)
+
+    def _failure(self, exchange: Exchange, route: Route | None, error: GatewayError) -> Response:
+        exchange.error_reason = error.reason or ("UPSTREAM_STATUS" if error.source is Source.UPSTREAM else "")
+        exchange.error_detail = error.log_reason
+        if error.source is Source.UPSTREAM:
+            exchange.grpc_code = error.code
+        return self._respond(
+            error, registry=route.registry if route is not None else None, headers=exchange.response_headers
+        )
+
+    def _unexpected(self, exchange: Exchange, error: Exception) -> GatewayError:
+        _log.error("unexpected error", exc_info=error, request_id=exchange.request_id, path=exchange.request.path)
+        return GatewayError(Code.INTERNAL, "the gateway failed to handle this request", reason="INTERNAL")
+
+    def _finished(self, exchange: Exchange, response: Response) -> Response:
+        exchange.status = response.status
+        self._end(exchange, None)
+        return response
+
+    def _end(self, exchange: Exchange, permit: Permit | None) -> None:
+        now_s = self._clock()
+        exchange.duration_s = now_s - exchange.request.started_s
+        if permit is not None:
+            permit.settle(exchange, now_s)
+        self._listener.finished(exchange)
+
+
+_TIMEOUT_HEADERS: Final[tuple[tuple[bytes, Callable[[str], float]], ...]] = (
+    (b"x-request-timeout", parse_seconds),
+    (b"grpc-timeout", parse_grpc_timeout),
+)
