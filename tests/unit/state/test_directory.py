@@ -29,6 +29,7 @@ def test_remove_deletes_everything_and_may_be_repeated(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings(r"ignore:This process \(pid=.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_cannot_remove_it(tmp_path: Path) -> None:
     directory = RuntimeDirectory.create(tmp_path)
     child = os.fork()
@@ -40,6 +41,7 @@ def test_a_forked_child_cannot_remove_it(tmp_path: Path) -> None:
     directory.remove()
 
 
+@pytest.mark.filterwarnings(r"ignore:This process \(pid=.*multi-threaded:DeprecationWarning")
 def test_abandoned_ones_are_swept_and_those_in_use_are_not(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     child = os.fork()

@@ -196,6 +196,7 @@ def test_a_full_map_is_a_store_error(tmp_path: Path) -> None:
     environment.close()
 
 
+@pytest.mark.filterwarnings(r"ignore:This process \(pid=.*multi-threaded:DeprecationWarning")
 def test_two_processes_share_counts(file: LocalStoreFile) -> None:
     """semantics 39: exact across workers."""
     store = file.open(window_s=WINDOW_S)
