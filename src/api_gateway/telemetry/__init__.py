@@ -1,1 +1,1 @@
-"""Metrics, traces and logs. Telemetry is told about finished requests, never asked."""
+"""Metrics, logs and trace context. Told what happened, never asked: nothing here decides about a request."""

@@ -1,0 +1,133 @@
+"""One line a request: the promised fields, and nothing that must stay secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api_gateway.telemetry.access_log import AccessLog
+from api_gateway.telemetry.log_line import Level
+from tests.unit.telemetry.capture import Capture, finished
+
+
+def line_of(**facts: Any) -> dict[str, Any]:
+    with Capture() as capture:
+        AccessLog(capture.writer).record(finished(**facts))
+        (line,) = capture.lines
+        return line
+
+
+def test_line_of_a_call() -> None:
+    line = line_of(
+        route="/api/users/:id",
+        service="users",
+        client_address="198.51.100.1",
+        trace_id="a" * 32,
+        span_id="b" * 16,
+        grpc_code=0,
+        user_id="alice",
+        duration_s=0.0451234,
+    )
+    line.pop("timestamp")
+    assert line == {
+        "level": "INFO",
+        "target": "api_gateway.proxy",
+        "fields": {
+            "message": "request completed",
+            "path": "/api/users/123",
+            "method": "GET",
+            "status": 200,
+            "duration_ms": 45.123,
+            "request_id": "request-1",
+            "client_ip": "198.51.100.1",
+            "trace_id": "a" * 32,
+            "span_id": "b" * 16,
+            "route": "/api/users/:id",
+            "service": "users",
+            "grpc_status": "OK",
+            "user_id": "alice",
+        },
+    }
+
+
+def test_absent_facts_are_left_out() -> None:
+    fields = line_of(status=404, error_reason="ROUTE_NOT_FOUND")["fields"]
+    assert fields == {
+        "message": "request completed",
+        "path": "/api/users/123",
+        "method": "GET",
+        "status": 404,
+        "duration_ms": 0.0,
+        "request_id": "request-1",
+        "client_ip": "192.0.2.7",
+        "reason": "ROUTE_NOT_FOUND",
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [(0, "OK"), (5, "NOT_FOUND"), (16, "UNAUTHENTICATED"), (17, "UNKNOWN"), (-1, "UNKNOWN")],
+)
+def test_grpc_status_is_a_name(code: int, name: str) -> None:
+    assert line_of(grpc_code=code)["fields"]["grpc_status"] == name
+
+
+@pytest.mark.parametrize(
+    ("level", "is_enabled", "statuses"),
+    [
+        pytest.param("DEBUG", True, [200, 404, 500], id="debug"),
+        pytest.param("INFO", True, [200, 404, 500], id="info"),
+        pytest.param("WARN", True, [500], id="warn"),
+        pytest.param("ERROR", True, [500], id="error"),
+        pytest.param("INFO", False, [], id="off"),
+    ],
+)
+def test_levels(level: Level, is_enabled: bool, statuses: list[int]) -> None:
+    with Capture() as capture:
+        log = AccessLog(capture.writer, level=level, is_enabled=is_enabled)
+        for status in (200, 404, 500):
+            log.record(finished(status=status))
+        assert [line["fields"]["status"] for line in capture.lines] == statuses
+        assert all((line["level"] == "ERROR") == (line["fields"]["status"] >= 500) for line in capture.lines)
+
+
+def test_query_is_never_logged() -> None:
+    """H19: tokens travel in queries."""
+    with Capture() as capture:
+        AccessLog(capture.writer).record(finished())
+        assert b"never-logged" not in capture.data
+
+
+def test_token_in_the_path_is_removed() -> None:
+    """H19."""
+    path = "/reset/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
+    assert line_of(path=path)["fields"]["path"] == "/reset/[redacted]"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param({"path": '/a"}\r\n{"level":"x\u2028\u202e'}, id="path"),
+        pytest.param({"method": 'G=":<>(e)\r\n'}, id="method"),
+        pytest.param({"user_id": "\r\n\x1b[2J\u2029" + "x" * 65_536}, id="user"),
+        pytest.param({"request_id": "\x00\x7f\x85"}, id="request_id"),
+        pytest.param({"path": "/" + "\x01" * 65_536}, id="long_path"),
+        pytest.param({"path": "/\ud800"}, id="surrogate"),
+    ],
+)
+def test_nothing_breaks_the_line(facts: dict[str, Any]) -> None:
+    """H19: one physical line, valid JSON, no raw control characters, bounded."""
+    with Capture() as capture:
+        AccessLog(capture.writer).record(finished(**facts))
+        data = capture.data
+        assert len(capture.lines) == 1
+    assert data.count(b"\n") == 1
+    assert len(data) <= 16_384
+    assert all(character.isprintable() for character in data[:-1].decode())
+
+
+def test_text_format() -> None:
+    with Capture() as capture:
+        AccessLog(capture.writer, line_format="text").record(finished())
+        assert b" INFO  api_gateway.proxy: request completed path=/api/users/123 method=GET status=200" in capture.data

@@ -1,0 +1,125 @@
+"""The files of the workers: growth, retirement, what a reader may find."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway.telemetry.metric_files import (
+    MetricFile,
+    mark_worker_dead,
+    open_metric_file,
+    prepare_metrics_directory,
+    read_totals,
+)
+
+KEYS = st.binary(min_size=1, max_size=60).filter(lambda key: not key.endswith(b" "))
+
+
+def worker(directory: Path, pid: int, values: dict[bytes, tuple[float, ...]]) -> MetricFile:
+    file = MetricFile(directory / f"worker-{pid}.metrics")
+    for key, numbers in values.items():
+        file.add(key, numbers)
+    return file
+
+
+def totals(directory: Path) -> dict[bytes, tuple[float, ...]]:
+    return {key.rstrip(b" "): values for key, values in read_totals(directory).items()}
+
+
+def test_kinds_decide_how_workers_are_joined(tmp_path: Path) -> None:
+    worker(tmp_path, 1, {b"c1": (1.0,), b"h1": (1.0, 2.0), b"s1": (1.0,), b"m1": (1.0,)}).close()
+    worker(tmp_path, 2, {b"c1": (2.0,), b"h1": (3.0, 5.0), b"s1": (2.0,), b"m1": (2.0,), b"c2": (7.0,)}).close()
+    assert totals(tmp_path) == {b"c1": (3.0,), b"h1": (4.0, 7.0), b"s1": (3.0,), b"m1": (2.0,), b"c2": (7.0,)}
+
+
+def test_dead_worker_leaves_counts_and_no_gauges(tmp_path: Path) -> None:
+    worker(tmp_path, 1, {b"c1": (1.0,), b"h1": (1.0, 2.0), b"s1": (1.0,), b"m1": (1.0,)}).close()
+    mark_worker_dead(tmp_path, 1)
+    assert totals(tmp_path) == {b"c1": (1.0,), b"h1": (1.0, 2.0)}
+
+
+def test_workers_that_come_and_go_leave_one_file(tmp_path: Path) -> None:
+    """C13: a worker that crashes again and again does not fill the disk."""
+    for pid in range(50):
+        worker(tmp_path, pid, {b"c1": (1.0,)}).close()
+        mark_worker_dead(tmp_path, pid)
+    assert [path.name for path in tmp_path.iterdir()] == ["retired.metrics"]
+    assert totals(tmp_path) == {b"c1": (50.0,)}
+
+
+def test_successor_with_the_same_process_id_loses_nothing(tmp_path: Path) -> None:
+    """In a container the same ids come again and again."""
+    for _ in range(2):
+        file = open_metric_file(tmp_path)
+        file.add(b"c1", (5.0,))
+        file.close()
+    assert totals(tmp_path) == {b"c1": (10.0,)}
+
+
+def test_unknown_worker_is_no_error(tmp_path: Path) -> None:
+    mark_worker_dead(tmp_path, 12345)
+    assert totals(tmp_path) == {}
+
+
+def test_directory_is_emptied_and_ours_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "a" / "b"
+    prepare_metrics_directory(directory)
+    assert directory.stat().st_mode & 0o777 == 0o700
+    worker(directory, 1, {b"c1": (1.0,)}).close()
+    prepare_metrics_directory(directory)
+    assert list(directory.iterdir()) == []
+
+
+def test_file_is_ours_alone_and_has_real_blocks(tmp_path: Path) -> None:
+    """On a full disk a write into a hole of a mapped file would end the process."""
+    file = open_metric_file(tmp_path)
+    for number in range(1_000):
+        file.add(b"c%d" % number, (1.0,) * 16)
+    status = (tmp_path / f"worker-{os.getpid()}.metrics").stat()
+    assert status.st_mode & 0o777 == 0o600
+    if hasattr(os, "posix_fallocate"):
+        assert status.st_blocks * 512 >= status.st_size
+    file.close()
+    assert len(totals(tmp_path)) == 1_000
+
+
+def test_file_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        MetricFile(tmp_path / "missing" / "worker-1.metrics")
+
+
+@given(st.dictionaries(KEYS, st.lists(st.floats(allow_nan=False), min_size=1, max_size=20).map(tuple), max_size=50))
+def test_what_was_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[bytes, tuple[float, ...]]
+) -> None:
+    directory = tmp_path_factory.mktemp("files")
+    file = MetricFile(directory / "worker-1.metrics")
+    positions = {key: file.add(key, (0.0,) * len(numbers)) for key, numbers in values.items()}
+    for key, numbers in values.items():
+        file.set(positions[key], numbers)
+    assert totals(directory) == values
+    file.close()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"something else entirely", id="foreign"),
+        pytest.param(b"apigwm01", id="header_cut"),
+        pytest.param(b"apigwm01" + struct.pack("<Q", 1 << 40), id="claims_more_than_there_is"),
+        pytest.param(b"apigwm01" + struct.pack("<QII", 24, 8, 1), id="record_cut"),
+        pytest.param(b"apigwm01" + struct.pack("<QII", 24, 0xFFFFFFFF, 0xFFFFFFFF), id="record_of_absurd_size"),
+    ],
+)
+def test_damaged_file_is_passed_over(tmp_path: Path, data: bytes) -> None:
+    """A file that somebody damaged must not take `/metrics` away."""
+    worker(tmp_path, 1, {b"c1": (1.0,)}).close()
+    (tmp_path / "worker-2.metrics").write_bytes(data)
+    assert totals(tmp_path) == {b"c1": (1.0,)}
