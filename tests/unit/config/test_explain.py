@@ -125,6 +125,11 @@ EXPLAINED = [
         id="method",
     ),
     pytest.param(
+        "rate_limit: {routes: [{path: /x, requests_per_minute: 1, method: " + "G" * 33 + "}]}",
+        "1:66: rate_limit.routes[0].method: string should have at most 32 characters",
+        id="too_long",
+    ),
+    pytest.param(
         "auth: {timeout_ms: 5}",
         "1:7: auth: give service_endpoint or jwt, so that tokens can be validated",
         id="rule_of_a_section",
