@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from types import ModuleType
 
 import grpc
@@ -21,7 +22,8 @@ from grpclib.reflection.v1 import reflection_pb2 as v1
 
 from api_gateway.demo.gen.policy_pb2 import AuthPolicyRequest, AuthPolicyResponse
 from api_gateway.schema import Schema, build_schema
-from tests.support.backends import CONTROL, Backend, start_backend
+from tests.support.backends import CONTROL, LIBRARIES, Backend, start_backend
+from tests.support.certificates import CertificateFiles, write_certificates
 from tests.support.echo_behaviour import payload_of
 from tests.support.gen import echo_control_pb2 as control
 from tests.support.gen import echo_pb2 as pb
@@ -50,6 +52,15 @@ async def schema_of(backend: Backend, messages: ModuleType) -> Schema:
     async with grpc.aio.insecure_channel(backend.address) as channel:
         reflected = await reflect(channel, messages)
     return build_schema(reflected.files, reflected.services)
+
+
+def mutual_tls(files: CertificateFiles) -> grpc.ChannelCredentials:
+    ca, key, certificate = (Path(file).read_bytes() for file in (files.ca, files.key, files.certificate))
+    return grpc.ssl_channel_credentials(ca, key, certificate)
+
+
+def anonymous_tls(files: CertificateFiles) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(Path(files.ca).read_bytes())
 
 
 async def test_echo_returns_what_came_and_a_payload_that_proves_it(backend: Backend, channel: grpc.aio.Channel) -> None:
@@ -219,6 +230,10 @@ async def test_reflection_gives_the_whole_service(
     assert CONTROL not in schema.services
     assert methods["BidiStream"].is_client_streaming
     assert methods["BidiStream"].is_server_streaming
+    patch = methods["PatchItem"].input.type.from_json(
+        '{"item": {"labels": {"a": "b"}}, "updateMask": "name,parent.id"}'
+    )
+    assert pb.PatchItemRequest.FromString(patch.to_binary()).update_mask.paths == ["name", "parent.id"]
     templates = [rule.template for rule in methods["Echo"].rules]
     assert templates == ([] if library == "node" else ["/echo/v1/echo", "/echo/v1/echo/{id}"])
 
@@ -226,7 +241,7 @@ async def test_reflection_gives_the_whole_service(
 async def test_grpcio_has_no_reflection_v1(grpcio_backend: Backend) -> None:
     async with grpc.aio.insecure_channel(grpcio_backend.address) as channel:
         question = v1.ServerReflectionRequest(list_services="")
-        # With one request a stream looks like this on the wire too, and grpcio's client does not trip over an early end.
+        # On the wire a stream of one request looks like this too, and grpcio's client does not trip over an early end.
         answers = server_stream(channel, V1_REFLECTION, question, v1.ServerReflectionResponse)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await anext(answers)
@@ -257,7 +272,7 @@ async def test_a_restart_on_the_same_port_may_bring_a_method_more(library: str) 
         assert after.process.stderr.lines == []
 
 
-@pytest.mark.parametrize("library", ["grpcio", "grpclib", "node"])
+@pytest.mark.parametrize("library", LIBRARIES)
 async def test_a_backend_can_be_told_to_die(library: str) -> None:
     with start_backend(library) as backend:
         async with grpc.aio.insecure_channel(backend.address) as channel:
@@ -267,11 +282,25 @@ async def test_a_backend_can_be_told_to_die(library: str) -> None:
         assert backend.process.wait() == 9
 
 
-@pytest.mark.parametrize("library", ["grpcio", "grpclib", "node"])
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_backend_stops_with_the_process_that_started_it(library: str) -> None:
     with start_backend(library) as backend:
         backend.process.close_stdin()
         assert backend.process.wait() == 0
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+async def test_tls_with_and_without_client_certificates(library: str, tmp_path: Path) -> None:
+    files = write_certificates(tmp_path)
+    arguments = ("--tls-cert", files.certificate, "--tls-key", files.key, "--tls-client-ca", files.ca)
+    named = (("grpc.ssl_target_name_override", "localhost"),)
+    with start_backend(library, *arguments) as backend:
+        async with grpc.aio.secure_channel(backend.address, mutual_tls(files), options=named) as channel:
+            assert (await echo(channel, pb.EchoRequest(id=new_id()))).backend == library
+        async with grpc.aio.secure_channel(backend.address, anonymous_tls(files), options=named) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await echo(channel, pb.EchoRequest(id=new_id()))
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_auth_policy_answers_what_it_was_told() -> None:
