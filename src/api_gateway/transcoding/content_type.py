@@ -1,0 +1,52 @@
+"""What a request body is, by its `content-type` (semantics 14; RFC 9110 section 8.3)."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final
+
+from ..model.errors import GatewayError, Source
+from ..model.status import Code
+
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE: Final = re.compile(
+    rb"[ \t]*(" + _TOKEN + rb"/" + _TOKEN + rb")"
+    rb"((?:[ \t]*;[ \t]*(?:" + _TOKEN + rb"=(?:" + _TOKEN + rb'|"[^"\\]*"))?)*)[ \t]*'
+)
+_CHARSET: Final = re.compile(rb';[ \t]*charset="?([^";]*)"?', re.IGNORECASE)
+_MAX_BYTES: Final = 256
+"""Longest content type looked at for JSON and forms."""
+
+
+class Format(Enum):
+    """How a body is read."""
+
+    JSON = "json"
+    FORM = "form"
+
+
+def format_of(content_type: bytes) -> Format:
+    """Return how to read a body with that content type; none at all means JSON.
+
+    Raises GatewayError 415 (UNSUPPORTED_MEDIA_TYPE) for other types, and for character sets other than UTF-8.
+    """
+    if content_type == b"application/json" or not content_type:
+        return Format.JSON
+    match = _MEDIA_TYPE.fullmatch(content_type) if len(content_type) <= _MAX_BYTES else None
+    if match is None:
+        raise unsupported("the content type is malformed")
+    kind = match[1].lower()
+    for charset in _CHARSET.findall(match[2]):
+        if charset.strip().lower() not in (b"utf-8", b"utf8"):
+            raise unsupported("only the character set UTF-8 is supported")
+    if kind == b"application/json" or kind.endswith(b"+json"):
+        return Format.JSON
+    if kind == b"application/x-www-form-urlencoded":
+        return Format.FORM
+    raise unsupported(f"the content type {kind.decode('ascii')} is not supported; send application/json")
+
+
+def unsupported(message: str) -> GatewayError:
+    """Make the error for a body in a format nobody reads (415)."""
+    return GatewayError(Code.INVALID_ARGUMENT, message, reason="UNSUPPORTED_MEDIA_TYPE", source=Source.CLIENT, http=415)

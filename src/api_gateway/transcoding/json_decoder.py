@@ -1,0 +1,56 @@
+"""ProtoJSON into messages: strict, bounded, and with errors that tell the client where it went wrong."""
+
+from __future__ import annotations
+
+from protobuf import DescMessage, Message, Registry
+
+from ..config.settings import TranscodingSettings
+from .any_types import AnyTypes
+from .explain import CODEC_ERRORS, explain
+from .fields import ANY, reachable_messages
+from .shape import Shape, is_suspicious, needs_check_always
+from .strict_json import MAX_LEVELS, check_levels, parse_json
+
+
+class JsonDecoder:
+    """Reads JSON as one message type. Immutable after it is built, so any number of requests may share it."""
+
+    __slots__ = ("_checks_always", "_holds_any", "_ignores_unknown", "_message", "_registry", "_shape")
+
+    def __init__(self, message: DescMessage, settings: TranscodingSettings, registry: Registry) -> None:
+        self._message = message
+        self._registry = AnyTypes(registry).as_registry()
+        self._ignores_unknown = settings.unknown_fields == "ignore"
+        self._shape = Shape(message, self._registry)
+        self._checks_always = needs_check_always(message)
+        self._holds_any = any(inner.type_name == ANY for inner in reachable_messages(message))
+
+    def decode(self, text: bytes) -> Message:
+        """Return the message that a JSON text describes.
+
+        Raises GatewayError 400: INVALID_JSON, INVALID_FIELD or UNKNOWN_FIELD, with `field` or `position` where known.
+        """
+        return self.decode_parsed(text, parse_json(text))
+
+    def decode_parsed(self, text: bytes, value: object) -> Message:
+        """Like `decode`, for a text whose value `parse_json` has already returned."""
+        if self._holds_any and text.count(b"[") + text.count(b"{") > MAX_LEVELS:
+            check_levels(value)
+        try:
+            message = self._read(text)
+        except CODEC_ERRORS as error:
+            raise explain(error, self._message, value, len(text), self._registry) from None
+        if self._checks_always or is_suspicious(text):
+            self._shape.check(value)
+        return message
+
+    def _read(self, text: bytes) -> Message:
+        message_type = self._message.type
+        try:
+            return message_type.from_json(text, registry=self._registry)
+        except CODEC_ERRORS:
+            if not self._ignores_unknown:
+                raise
+        # Only on second thoughts: while it ignores unknown fields the codec also drops numbers of open enums it has no
+        # name for, which are legitimate values.
+        return message_type.from_json(text, ignore_unknown_fields=True, registry=self._registry)
