@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         action="extend",
         choices=names,
         metavar="NAME",
-        help=f"{', '.join(names)} (default all but transport)",
+        help=f"{', '.join(names)} (default all but get-h2 and transport)",
     )
     parser.add_argument("--only", choices=("envoy", "gateway"), help="measure one of the two alone")
     parser.add_argument("--routes", type=_routes, default=10_000, metavar="N", help=many)

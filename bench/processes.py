@@ -37,6 +37,15 @@ class Memory:
     """The same with shared pages divided among those who share them."""
 
 
+@dataclass(frozen=True, slots=True)
+class CpuTime:
+    """CPU time of a process, in seconds."""
+
+    user_s: float
+    system_s: float
+    """In the kernel on its behalf."""
+
+
 class Child:
     """One started command and everything it forks; the tree is told apart by its own session."""
 
@@ -82,13 +91,13 @@ class Child:
                 raise BenchError(f"{self.name} was not ready after {START_LIMIT_S:.0f} s; its output:\n{self.output}")
             time.sleep(_POLL_S)
 
-    def cpu_s(self) -> dict[int, float]:
-        """Return user and system time so far, in seconds, by process id."""
-        return {pid: ticks / _TICKS_PER_S for pid, ticks in _session_ticks(self.pid)}
+    def cpu(self) -> dict[int, CpuTime]:
+        """Return the CPU time so far, by process id."""
+        return _session_cpu(self.pid)
 
     def memory(self) -> Memory:
         """Return the memory of the whole tree."""
-        rollups = [_smaps_rollup(pid) for pid, _ in _session_ticks(self.pid)]
+        rollups = [_smaps_rollup(pid) for pid in _session_cpu(self.pid)]
         return Memory(
             rss_bytes=sum(rollup.get("Rss", 0) for rollup in rollups),
             pss_bytes=sum(rollup.get("Pss", 0) for rollup in rollups),
@@ -104,7 +113,7 @@ class Child:
                 self._process.wait(STOP_LIMIT_S)
             except subprocess.TimeoutExpired:
                 print(f"{self.name} did not stop within {STOP_LIMIT_S:.0f} s of SIGTERM; killed", file=sys.stderr)
-        for pid, _ in _session_ticks(self.pid):
+        for pid in _session_cpu(self.pid):
             os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._reader.join()
@@ -122,11 +131,14 @@ def running(name: str, command: Sequence[str], env: Mapping[str, str] | None = N
         child.stop()
 
 
-def cpu_spent_s(before: Mapping[int, float], after: Mapping[int, float]) -> float:
-    """Return CPU time between two readings of one tree, in seconds. Raises BenchError when a process came or went."""
+def cpu_spent(before: Mapping[int, CpuTime], after: Mapping[int, CpuTime]) -> CpuTime:
+    """Return CPU time between two readings of one tree. Raises BenchError when a process came or went."""
     if before.keys() != after.keys():
         raise BenchError("a process of the target came or went during the measurement, so its CPU time is unknown")
-    return sum(after.values()) - sum(before.values())
+    return CpuTime(
+        sum(one.user_s for one in after.values()) - sum(one.user_s for one in before.values()),
+        sum(one.system_s for one in after.values()) - sum(one.system_s for one in before.values()),
+    )
 
 
 def find_tool(name: str) -> str:
@@ -148,8 +160,8 @@ def _import_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def _session_ticks(session: int) -> list[tuple[int, int]]:
-    found = []
+def _session_cpu(session: int) -> dict[int, CpuTime]:
+    found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -160,7 +172,7 @@ def _session_ticks(session: int) -> list[tuple[int, int]]:
             continue
         is_zombie = fields[0] == "Z"
         if int(fields[3]) == session and not is_zombie:
-            found.append((int(entry.name), int(fields[11]) + int(fields[12])))
+            found[int(entry.name)] = CpuTime(int(fields[11]) / _TICKS_PER_S, int(fields[12]) / _TICKS_PER_S)
     return found
 
 

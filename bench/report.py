@@ -12,8 +12,18 @@ from bench.run import Outcome
 BEGIN: Final = "<!-- written by `python -m bench --write`: begin -->"
 END: Final = "<!-- written by `python -m bench --write`: end -->"
 
-_RESULT_HEAD: Final = ("case", "load", "target", "CPU us/request", "ratio (lowest to highest)", "promise", "requests/s")
-_LATENCY_HEAD: Final = ("p50 ms", "p99 ms")
+_RESULT_HEAD: Final = (
+    "case",
+    "load",
+    "target",
+    "CPU us/request",
+    "in kernel",
+    "ratio (lowest to highest)",
+    "promise",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+)
 _MEMORY_HEAD: Final = ("target", "idle RSS MiB", "idle PSS MiB", "RSS after load MiB")
 _MIB: Final = 1024 * 1024
 
@@ -35,8 +45,9 @@ def result_table(outcome: Outcome) -> Table:
                 promise = _promise(case.promise, summary.ratio.middle)
             what = (f"{case.name}: {case.title}", case.load.label, outcome.plan.targets[key].title)
             figures = (f"{summary.requests_per_s:,.0f}", f"{summary.p50_ms:.2f}", f"{summary.p99_ms:.2f}")
-            rows.append((*what, f"{summary.cpu_us:.1f}", ratio, promise, *figures))
-    return (*_RESULT_HEAD, *_LATENCY_HEAD), rows
+            cost = (f"{summary.cpu_us:.1f}", f"{summary.system_us:.1f}")
+            rows.append((*what, *cost, ratio, promise, *figures))
+    return _RESULT_HEAD, rows
 
 
 def _promise(promise: float | None, ratio: float) -> str:

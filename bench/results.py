@@ -11,11 +11,18 @@ from statistics import median
 class Sample:
     """One target under one case in one round."""
 
-    cpu_us: float
-    """CPU time of the target's whole process tree per request, in microseconds."""
+    user_us: float
+    """CPU time of the target's whole process tree per request, in microseconds, outside of the kernel."""
+    system_us: float
+    """The same, in the kernel."""
     requests_per_s: float
     p50_ms: float
     p99_ms: float
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time per request altogether."""
+        return self.user_us + self.system_us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +39,8 @@ class Summary:
     """The medians over all rounds."""
 
     cpu_us: float
+    system_us: float
+    """The part of it that the kernel took."""
     requests_per_s: float
     p50_ms: float
     p99_ms: float
@@ -43,6 +52,7 @@ def summarise(samples: Sequence[Sample], baseline: Sequence[Sample] | None) -> S
     """Put the rounds of one target together. `baseline` has the samples of the same rounds in the same order."""
     return Summary(
         cpu_us=median(sample.cpu_us for sample in samples),
+        system_us=median(sample.system_us for sample in samples),
         requests_per_s=median(sample.requests_per_s for sample in samples),
         p50_ms=median(sample.p50_ms for sample in samples),
         p99_ms=median(sample.p99_ms for sample in samples),

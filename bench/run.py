@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.cases import Case
 from bench.probe import check_answer, check_refused
-from bench.processes import BenchError, Memory, cpu_spent_s, find_tool
+from bench.processes import BenchError, Memory, cpu_spent, find_tool
 from bench.results import Sample, Summary, summarise
 from bench.targets import Running, Target, Workshop
 
@@ -95,16 +95,20 @@ def _measure_rounds(plan: Plan, ready: Mapping[str, Running], folder: Path) -> d
 
 
 def _measure(case: Case, target: Running, seconds: int, folder: Path) -> Sample:
-    before = target.child.cpu_s()
-    result = case.load.run(case.request, target.port, seconds, folder)
-    spent_s = cpu_spent_s(before, target.child.cpu_s())
+    before = target.child.cpu()
+    try:
+        result = case.load.run(case.request, target.port, seconds, folder)
+    except BenchError as error:
+        raise BenchError(f"{target.child.name}, case {case.name}: {error}") from error
+    spent = cpu_spent(before, target.child.cpu())
     if result.failed or not result.requests:
         raise BenchError(
             f"{target.child.name}, case {case.name}: {result.failed} failed and {result.requests} answered requests; "
             f"the end of its output:\n{target.child.output[-2_000:]}"
         )
     return Sample(
-        cpu_us=spent_s * 1e6 / result.requests,
+        user_us=spent.user_s * 1e6 / result.requests,
+        system_us=spent.system_s * 1e6 / result.requests,
         requests_per_s=result.requests / result.elapsed_s,
         p50_ms=result.p50_ms,
         p99_ms=result.p99_ms,

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bench.processes import BenchError, cpu_spent_s, find_tool, running
+from bench.processes import BenchError, CpuTime, cpu_spent, find_tool, running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -16,10 +16,10 @@ FORKS = "import os, sys, time; child = os.fork(); print('ready', flush=True); ti
 def test_tree_is_measured_whole_and_ends_with_the_block() -> None:
     with running("forks", [sys.executable, "-c", FORKS]) as child:
         child.wait_until(lambda: child.output.count("ready") == 2)
-        pids = set(child.cpu_s())
+        pids = set(child.cpu())
         assert len(pids) == 2
         assert child.memory().rss_bytes >= child.memory().pss_bytes > 0
-    assert child.cpu_s() == {}
+    assert child.cpu() == {}
 
 
 def test_command_that_ends_early_is_reported_with_its_output() -> None:
@@ -32,9 +32,10 @@ def test_command_that_ends_early_is_reported_with_its_output() -> None:
 
 
 def test_cpu_time_of_a_changed_tree_is_unknown() -> None:
-    assert cpu_spent_s({1: 1.0, 2: 2.0}, {1: 1.5, 2: 2.25}) == 0.75
+    before, after = {1: CpuTime(1.0, 0.5), 2: CpuTime(2.0, 1.0)}, {1: CpuTime(1.5, 0.5), 2: CpuTime(2.25, 2.0)}
+    assert cpu_spent(before, after) == CpuTime(0.75, 1.0)
     with pytest.raises(BenchError, match="came or went"):
-        cpu_spent_s({1: 1.0}, {1: 1.0, 2: 0.0})
+        cpu_spent({1: CpuTime(1.0, 0.0)}, after)
 
 
 def test_missing_tool_names_the_script_that_installs_it() -> None:

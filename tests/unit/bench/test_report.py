@@ -15,7 +15,7 @@ from bench.run import Outcome, Plan
 
 def summary(cpu_us: float, ratio: float | None) -> Summary:
     middle = None if ratio is None else Ratio(middle=ratio, low=ratio - 0.01, high=ratio + 0.01)
-    return Summary(cpu_us=cpu_us, requests_per_s=12_345.6, p50_ms=1.5, p99_ms=2.5, ratio=middle)
+    return Summary(cpu_us=cpu_us, system_us=cpu_us / 4, requests_per_s=12_345.6, p50_ms=1.5, p99_ms=2.5, ratio=middle)
 
 
 def outcome(ratio: float) -> Outcome:
@@ -43,9 +43,9 @@ def test_markdown_escapes_the_column_mark() -> None:
 def test_row_says_whether_the_promise_was_kept(ratio: float, verdict: str) -> None:
     _, rows = result_table(outcome(ratio))
     assert [row[2] for row in rows] == ["Envoy", "gateway"]
-    assert rows[0][4:6] == ("", "")
-    assert rows[1][5] == f"at most 0.50: {verdict}"
-    assert rows[1][6] == "12,346"
+    assert rows[0][5:7] == ("", "")
+    assert rows[1][6] == f"at most 0.50: {verdict}"
+    assert rows[1][7] == "12,346"
 
 
 def test_memory_of_a_route_is_the_difference_of_the_two_tables() -> None:

@@ -8,12 +8,19 @@ from bench.results import Sample, summarise
 
 
 def sample(cpu_us: float) -> Sample:
-    return Sample(cpu_us=cpu_us, requests_per_s=1e6 / cpu_us, p50_ms=cpu_us / 10, p99_ms=cpu_us / 5)
+    return Sample(
+        user_us=cpu_us * 0.75,
+        system_us=cpu_us * 0.25,
+        requests_per_s=1e6 / cpu_us,
+        p50_ms=cpu_us / 10,
+        p99_ms=cpu_us / 5,
+    )
 
 
 def test_figures_are_the_medians_of_the_rounds() -> None:
     summary = summarise([sample(10), sample(1000), sample(20)], None)
-    assert (summary.cpu_us, summary.requests_per_s, summary.p50_ms, summary.p99_ms) == (20, 50_000, 2, 4)
+    assert (summary.cpu_us, summary.system_us) == (20, 5)
+    assert (summary.requests_per_s, summary.p50_ms, summary.p99_ms) == (50_000, 2, 4)
 
 
 def test_ratio_is_taken_inside_each_round() -> None:
