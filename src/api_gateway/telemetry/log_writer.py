@@ -55,7 +55,8 @@ class LogWriter:
     def _start_over(self) -> None:
         self.dropped_lines = 0
         """Lines lost in this process: the queue was full or the descriptor failed."""
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler or a finalizer may log while this very thread is in `write`.
+        self._lock = threading.RLock()
         self._lines: deque[bytes] = deque()
         self._held_bytes = 0
         self._held_lines = 0
@@ -69,12 +70,13 @@ class LogWriter:
 
     def write(self, line: bytes) -> None:
         """Queue one line, which ends with its only newline; count it as dropped when the queue is full."""
+        size = len(line)
         with self._lock:
-            held_bytes = self._held_bytes + len(line)
-            if self._is_closed or held_bytes > self._max_queued_bytes or self._held_lines >= self._max_queued_lines:
+            is_full = self._held_bytes + size > self._max_queued_bytes or self._held_lines >= self._max_queued_lines
+            if is_full or self._is_closed:
                 self.dropped_lines += 1
                 return
-            self._held_bytes = held_bytes
+            self._held_bytes += size
             self._held_lines += 1
             self._lines.append(line)
             if not self._is_idle:

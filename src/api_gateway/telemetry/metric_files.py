@@ -17,6 +17,7 @@ import fcntl
 import mmap
 import os
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,11 @@ _FIRST_BYTES: Final = 16 * 1024
 _USED: Final = struct.Struct("<Q")
 _RECORD: Final = struct.Struct("<II")
 _SUFFIX: Final = ".metrics"
+_WORKER: Final = "worker-"
 _RETIRED: Final = f"retired{_SUFFIX}"
+_LOCK_POLL_S: Final = 0.002
+_RETIRE_PATIENCE_S = 0.1
+_READ_PATIENCE_S = 0.5
 
 Totals = dict[bytes, tuple[float, ...]]
 """Values by key, over all workers."""
@@ -91,10 +96,14 @@ class MetricFile:
 
 
 def open_metric_file(directory: Path) -> MetricFile:
-    """Create the file of this process; a file of an earlier process with the same id is retired first."""
+    """Create the file of this process; files of processes that ended are retired first.
+
+    Raises OSError, also when a file of an earlier process with our id could not be retired: its counts would be lost.
+    """
+    mark_worker_dead(directory, os.getpid())
     path = _path(directory, os.getpid())
     if path.exists():
-        mark_worker_dead(directory, os.getpid())
+        raise FileExistsError(path)
     return MetricFile(path)
 
 
@@ -110,31 +119,46 @@ def prepare_metrics_directory(directory: Path) -> None:
 
 
 def mark_worker_dead(directory: Path, pid: int) -> None:
-    """Keep the counts of a worker that has ended, and forget its gauges. Does nothing when it left no file.
+    """Keep the counts of a worker that has ended, and forget its gauges. To be called by the parent process.
 
-    The counts move into one file, so that workers that come and go leave no trail. To be called by the parent process.
+    The counts move into one file, so that workers that come and go leave no trail. Never raises and waits 0.1 s at
+    most: when it does not succeed (disk full, a reader that was stopped in the middle), the file stays, its counts go
+    on being part of the page, and the next call, or the next worker that starts, tries again.
     """
-    path = _path(directory, pid)
-    with _locked(directory, fcntl.LOCK_EX):
-        if not path.exists():
-            return
-        totals: Totals = {}
-        for source in (directory / _RETIRED, path):
-            _sum_up(totals, source)
-        successor = directory / "retired.new"
-        file = MetricFile(successor)
+    try:
+        with _locked(directory, fcntl.LOCK_EX, patience_s=_RETIRE_PATIENCE_S) as is_locked:
+            if is_locked:
+                _retire(directory, pid)
+    except OSError:
+        return
+
+
+def _retire(directory: Path, pid: int) -> None:
+    ended = [path for path in directory.glob(f"{_WORKER}*{_SUFFIX}") if _pid(path) == pid or not _is_alive(_pid(path))]
+    if not ended:
+        return
+    totals: Totals = {}
+    for path in (directory / _RETIRED, *ended):
+        _sum_up(totals, path)
+    successor = directory / "retired.new"
+    file = MetricFile(successor)
+    try:
         for key, values in totals.items():
             if key[:1] in (Kind.COUNTER.value, Kind.HISTOGRAM.value):
                 file.add(key.rstrip(b" "), values)
+    finally:
         file.close()
-        successor.replace(directory / _RETIRED)
+    successor.replace(directory / _RETIRED)
+    for path in ended:
         path.unlink()
 
 
 def read_totals(directory: Path) -> Totals:
     """Return the values of all workers by key, joined as their kinds say. Safe in any thread and process."""
     totals: Totals = {}
-    with _locked(directory, fcntl.LOCK_SH):
+    # Without the lock (somebody was stopped while holding it), a worker that is being retired may count twice or not at
+    # all this once, which is better than no page.
+    with _locked(directory, fcntl.LOCK_SH, patience_s=_READ_PATIENCE_S):
         for path in sorted(directory.glob(f"*{_SUFFIX}")):
             _sum_up(totals, path)
     return totals
@@ -173,7 +197,21 @@ def _records(data: bytes) -> Iterator[tuple[bytes, tuple[float, ...]]]:
 
 
 def _path(directory: Path, pid: int) -> Path:
-    return directory / f"worker-{pid}{_SUFFIX}"
+    return directory / f"{_WORKER}{pid}{_SUFFIX}"
+
+
+def _pid(path: Path) -> int:
+    return int(path.stem.removeprefix(_WORKER))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _allocate(fd: int, size: int) -> None:
@@ -185,11 +223,22 @@ def _allocate(fd: int, size: int) -> None:
 
 
 @contextmanager
-def _locked(directory: Path, operation: int) -> Iterator[None]:
-    """Keep a retiring worker's counts from being seen twice or not at all."""
+def _locked(directory: Path, operation: int, *, patience_s: float) -> Iterator[bool]:
+    """Hold the lock that keeps a retiring worker's counts from being seen twice or not at all; tell if we got it."""
     fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(fd, operation)
-        yield
+        yield _lock(fd, operation, time.monotonic() + patience_s)
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, operation: int, until_s: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(fd, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                return False
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return True

@@ -84,9 +84,10 @@ class RouteMetrics:
 
 
 class Metrics:
-    """All metrics of one worker. Make it in the worker, after the fork, and use it from the thread of its loop.
+    """All metrics of one worker. Make it in the worker, after the fork.
 
-    Bound series are made once and live as long as the worker, whatever routes come and go.
+    Series may be bound in any thread, for route tables are built beside the loop; counting and `flush` belong to the
+    thread of the loop. Bound series live as long as the worker, whatever routes come and go.
     """
 
     def __init__(self, directory: Path, *, version: str) -> None:
@@ -129,7 +130,7 @@ class Metrics:
                 return self.route(OTHER, OTHER)
             durations = DurationSeries(catalogue.DURATION, labels, self._changed)
             bound = RouteMetrics(labels, self._families[catalogue.REQUESTS.name], durations)
-            self._routes[labels] = bound
+            bound = self._routes.setdefault(labels, bound)
         if calls is not None:
             bound.calls = calls
         return bound
@@ -140,7 +141,7 @@ class Metrics:
         if bound is None:
             bound = CallMetrics(service, method, self._families[catalogue.CALLS.name])
             if len(self._calls) < catalogue.MAX_ROUTES:
-                self._calls[service, method] = bound
+                bound = self._calls.setdefault((service, method), bound)
         return bound
 
     def active_connections(self, service: str) -> Series:

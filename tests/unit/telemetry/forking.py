@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,7 +39,7 @@ def fork(work: Callable[[], None]) -> int:
 
 
 def count(directory: Path, requests: int) -> None:
-    """Be a worker: count requests, write them, go."""
+    """Be a worker: count requests and write them."""
     metrics = Metrics(directory, version="1.2.3")
     metrics.route("/api/users/:id", "GET", metrics.calls("users", "users.Users/Get"))
     metrics.in_flight = 2
@@ -65,16 +67,55 @@ def _write_id(path: Path) -> None:
 
 
 def workers(directory: Path) -> None:
-    """Three workers count; one is replaced, its successor counts too."""
+    """Three workers count and stay; one is killed and replaced, its successor counts too."""
     prepare_metrics_directory(directory)
-    pids = [fork(lambda n=n: count(directory, n)) for n in (1, 10, 100)]  # type: ignore[misc]  # a lambda's default
+    pids = [_start_worker(directory, requests) for requests in (1, 10, 100)]
+    show(directory)
+    _kill(pids[2])
+    mark_worker_dead(directory, pids[2])
+    mark_worker_dead(directory, pids[2])
+    show(directory)
+    pids[2] = _start_worker(directory, 1000)
+    show(directory)
     for pid in pids:
-        os.waitpid(pid, 0)
-    show(directory)
-    mark_worker_dead(directory, pids[2])
-    mark_worker_dead(directory, pids[2])
-    show(directory)
-    os.waitpid(fork(lambda: count(directory, 1000)), 0)
+        _kill(pid)
+
+
+def _start_worker(directory: Path, requests: int) -> int:
+    """Return the pid of a worker that has counted and goes on living."""
+    is_done, done = os.pipe()
+
+    def work() -> None:
+        count(directory, requests)
+        os.write(done, b".")
+        signal.pause()
+
+    pid = fork(work)
+    os.read(is_done, 1)
+    return pid
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def full_disk(directory: Path) -> None:
+    """Let files grow no further for a while (here by the limit of the process), then again."""
+    prepare_metrics_directory(directory)
+    metrics = Metrics(directory, version="1")
+    is_whole = [metrics.flush(0.0)]
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, hard))
+    for number in range(1_000):
+        metrics.record(finished(route=f"/{number}"))
+    is_whole.append(metrics.flush(0.0))
+    for number in range(1_000):
+        metrics.record(finished(route=f"/{number}"))
+    is_whole.append(metrics.flush(0.0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    is_whole.append(metrics.flush(0.0))
+    print(f"# flushed {is_whole}")
     show(directory)
 
 
@@ -98,4 +139,5 @@ def _log(writer: LogWriter, name: bytes) -> None:
 
 
 if __name__ == "__main__":
-    {"ids": ids, "workers": workers, "writers": writers}[sys.argv[1]](Path(sys.argv[2]))
+    scenarios = {"full_disk": full_disk, "ids": ids, "workers": workers, "writers": writers}
+    scenarios[sys.argv[1]](Path(sys.argv[2]))

@@ -201,6 +201,15 @@ def test_threads_may_write_at_once(pipe: Pipe) -> None:
     assert pipe.finish() == [b"x\n"] * 8_000
 
 
+def test_signal_handler_may_log_while_its_thread_does(pipe: Pipe) -> None:
+    """A handler or a finalizer runs in the middle of whatever its thread was doing, with the lock held."""
+    writer = LogWriter(pipe.writer)
+    with writer._lock:
+        writer.write(b"from a handler\n")
+    writer.close(timeout_s=30)
+    assert pipe.finish() == [b"from a handler\n"]
+
+
 def test_close_twice_and_without_lines(pipe: Pipe) -> None:
     writer = LogWriter(pipe.writer)
     writer.close()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api_gateway.telemetry import metric_files
 from api_gateway.telemetry.metric_files import (
     MetricFile,
     mark_worker_dead,
@@ -60,6 +63,56 @@ def test_successor_with_the_same_process_id_loses_nothing(tmp_path: Path) -> Non
         file.add(b"c1", (5.0,))
         file.close()
     assert totals(tmp_path) == {b"c1": (10.0,)}
+
+
+def test_files_of_processes_that_are_gone_are_retired_too(tmp_path: Path) -> None:
+    """A retirement that once failed is made good with the next worker that starts."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    worker(tmp_path, gone.pid, {b"c1": (1.0,), b"s1": (1.0,)}).close()
+    worker(tmp_path, os.getppid(), {b"c1": (2.0,), b"s1": (2.0,)}).close()
+    open_metric_file(tmp_path).close()
+    assert totals(tmp_path) == {b"c1": (3.0,), b"s1": (2.0,)}
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try for the lock once, without waiting."""
+    monkeypatch.setattr(metric_files, "_RETIRE_PATIENCE_S", 0.0)
+    monkeypatch.setattr(metric_files, "_READ_PATIENCE_S", 0.0)
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_stopped_reader_holds_nobody(tmp_path: Path) -> None:
+    """A worker that was stopped while it read must not stop its parent; its counts stay on the page."""
+    worker(tmp_path, 1, {b"c1": (1.0,)}).close()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    mark_worker_dead(tmp_path, 1)
+    assert totals(tmp_path) == {b"c1": (1.0,)}
+    os.close(fd)
+    mark_worker_dead(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["retired.metrics"]
+    assert totals(tmp_path) == {b"c1": (1.0,)}
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_stopped_writer_holds_no_reader(tmp_path: Path) -> None:
+    """A page without the lock is better than none."""
+    worker(tmp_path, 1, {b"c1": (1.0,)}).close()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    assert totals(tmp_path) == {b"c1": (1.0,)}
+    os.close(fd)
+
+
+def test_retirement_that_fails_raises_nothing(tmp_path: Path) -> None:
+    """The parent process must not end because a disk is full or a directory gone."""
+    mark_worker_dead(tmp_path / "missing", 1)
+    worker(tmp_path, 1, {b"c1": (1.0,)}).close()
+    (tmp_path / "retired.draft").mkdir()
+    mark_worker_dead(tmp_path, 1)
+    assert totals(tmp_path) == {b"c1": (1.0,)}
 
 
 def test_unknown_worker_is_no_error(tmp_path: Path) -> None:

@@ -269,6 +269,17 @@ def test_flush_that_finds_no_directory_tries_again(tmp_path: Path) -> None:
     assert page_of(metrics).value("api_gateway_requests_total", route="/r", method="GET", status="200") == 1
 
 
+def test_full_disk_costs_no_counts(tmp_path: Path) -> None:
+    """D12: while the disk is full the gateway counts on, and writes it all when there is room again."""
+    text = run_forking("full_disk", tmp_path).decode()
+    assert text.startswith("# flushed [True, False, False, True]\n")
+    page = Page(text)
+    requests = [
+        page.value("api_gateway_requests_total", **labels) for labels in page.labels("api_gateway_requests_total")
+    ]
+    assert requests == [2.0] * 1_000
+
+
 def test_close_leaves_the_counts(metrics: Metrics, tmp_path: Path) -> None:
     metrics.in_flight = 1
     metrics.record(finished(route="/r"))
