@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from api_gateway.model.errors import GatewayError, Source
@@ -218,7 +218,7 @@ routed = st.lists(st.tuples(st.sampled_from(METHODS), shapes()), max_size=12)
 
 @given(routed, paths(), st.sampled_from(("GET", "POST", "HEAD", "PUT")))
 @example([("GET", Shape("/x", ("x",), "", (), ()))], "/x", "HEAD")
-@settings(max_examples=400)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_semantics_4_table_agrees_with_the_specification(
     routes: list[tuple[str, Shape]], path: str, method: str
 ) -> None:
