@@ -6,8 +6,9 @@ A question runs in a task of its own, so that a request that goes away takes onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from typing import Any, Generic, TypeVar
+import functools
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
 
 from .refusal import Reason, Refused
 
@@ -29,7 +30,7 @@ class Questions(Generic[A]):
     def __init__(self, *, max_open: int) -> None:
         self._max_open = max_open
         self._waiters: dict[Hashable, set[asyncio.Future[A | Exception]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[A | Exception]] = set()
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -47,9 +48,10 @@ class Questions(Generic[A]):
         if len(self._waiters) >= self._max_open:
             raise Refused(Reason.OVERLOADED, f"{self._max_open} questions are open")
         self._waiters[key] = set()
-        task = asyncio.get_running_loop().create_task(self._run(key, question))
+        task = asyncio.get_running_loop().create_task(_answer(question))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        # Not a `finally` in the task: one that is cancelled before its first step never gets there.
+        task.add_done_callback(functools.partial(self._settle, key))
 
     async def ask(self, key: Hashable, question: Question[A], deadline_s: float | None) -> A:
         """Return the answer to a question, joining those who wait for it already.
@@ -83,18 +85,18 @@ class Questions(Generic[A]):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _run(self, key: Hashable, question: Question[A]) -> Coroutine[Any, Any, None]:
-        async def run() -> None:
-            answer: A | Exception = Refused(Reason.OVERLOADED, "shutting down")
-            try:
-                answer = await question()
-            except Exception as error:  # noqa: BLE001, RUF100  # those who wait raise it, each for its own request
-                answer = error
-            finally:
-                for waiter in self._waiters.pop(key):
-                    _set(waiter, answer)
+    def _settle(self, key: Hashable, task: asyncio.Task[A | Exception]) -> None:
+        self._tasks.discard(task)
+        answer = Refused(Reason.OVERLOADED, "shutting down") if task.cancelled() else task.result()
+        for waiter in self._waiters.pop(key):
+            _set(waiter, answer)
 
-        return run()
+
+async def _answer(question: Question[A]) -> A | Exception:
+    try:
+        return await question()
+    except Exception as error:  # noqa: BLE001, RUF100  # those who wait raise it, each for its own request
+        return error
 
 
 def _set(waiter: asyncio.Future[A | Exception], answer: A | Exception) -> None:
