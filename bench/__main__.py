@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m bench --case get-64 --rounds 3",
     )
     names = [case.name for case in CASES]
+    extra = [case.name for case in CASES if not case.by_default]
     many = f"methods in the large route table, at least {ROUTES_OF_SERVICE} (default 10000)"
     parser.add_argument("--rounds", type=_positive, default=5, help="rounds; the median counts (default 5)")
     parser.add_argument("--seconds", type=_positive, default=2, help="seconds per target, case and round (default 2)")
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         action="extend",
         choices=names,
         metavar="NAME",
-        help=f"{', '.join(names)} (default all but get-h2 and transport)",
+        help=f"{', '.join(names)} (default all but {', '.join(extra)})",
     )
     parser.add_argument("--only", choices=("envoy", "gateway"), help="measure one of the two alone")
     parser.add_argument("--routes", type=_routes, default=10_000, metavar="N", help=many)

@@ -33,6 +33,8 @@ class Case:
     """Keys of the targets; the first is the baseline of the ratios."""
     refused: Request | None = None
     """What every target but the baseline must answer with 401, to show that auth is on."""
+    needs_traces: bool = False
+    """Whether spans of every target but the baseline must reach the collector, to show that tracing is on."""
     promise: float | None = BESIDE_ENVOY
     """Highest ratio of CPU time per request to the baseline that we promise."""
     by_default: bool = True
@@ -86,6 +88,8 @@ CASES = (
         expected=expected_get("u42"),
         load=Wrk(64),
         targets=("envoy", "gateway-tracing"),
+        needs_traces=True,
+        by_default=False,
     ),
     Case(
         name="transport",

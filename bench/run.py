@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.backend import TRACES_ARRIVED
 from bench.cases import Case
 from bench.probe import check_answer, check_refused
 from bench.processes import BenchError, Memory, cpu_spent, find_tool
@@ -16,6 +18,7 @@ from bench.results import Sample, Summary, summarise
 from bench.targets import Running, Target, Workshop
 
 _WARM_UP_S = 1
+_TRACES_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ def run(plan: Plan) -> Outcome:
             for key in _targets_of(case, plan):
                 _check(case, key, plan, ready[key].port)
                 _measure(case, ready[key], _WARM_UP_S, folder)
+                if case.needs_traces and key != case.targets[0]:
+                    _wait_for_traces(plan.targets[key], workshop)
         samples = _measure_rounds(plan, ready, folder)
         loaded = {key: one.child.memory() for key, one in ready.items()}
     return Outcome(plan=plan, summaries=_summaries(plan, samples), idle=idle, loaded=loaded)
@@ -79,6 +84,15 @@ def _check(case: Case, key: str, plan: Plan, port: int) -> None:
     check_answer(title, port, case.request, case.expected)
     if case.refused is not None and key != case.targets[0]:
         check_refused(title, port, case.refused)
+
+
+def _wait_for_traces(target: Target, workshop: Workshop) -> None:
+    collector = workshop.backend(target.routes).child
+    deadline_s = time.monotonic() + _TRACES_WITHIN_S
+    while TRACES_ARRIVED not in collector.output:
+        if time.monotonic() > deadline_s:
+            raise BenchError(f"{target.title}: no span reached the collector within {_TRACES_WITHIN_S:.0f} s")
+        time.sleep(0.1)
 
 
 def _measure_rounds(plan: Plan, ready: Mapping[str, Running], folder: Path) -> dict[tuple[str, str], list[Sample]]:

@@ -29,6 +29,7 @@ class Backend:
 
     port: int
     descriptor_set: Path
+    child: Child
 
 
 class Workshop:
@@ -50,12 +51,12 @@ class Workshop:
             child = self.start(
                 f"the backend with {routes} methods", [sys.executable, "-m", "bench.backend", str(descriptor_set)]
             )
-            self._backends[routes] = Backend(port=printed_port(child), descriptor_set=descriptor_set)
+            self._backends[routes] = Backend(port=printed_port(child), descriptor_set=descriptor_set, child=child)
         return self._backends[routes]
 
 
 def printed_port(child: Child) -> int:
-    """Wait for the port that a process of ours prints as its only line. Raises BenchError for anything else."""
+    """Wait for the port that a process of ours prints first. Raises BenchError for anything else."""
     child.wait_until(lambda: child.output.endswith("\n"))
     if not child.output.strip().isdigit():
         raise BenchError(f"{child.name} could not start; its output:\n{child.output}")
