@@ -67,16 +67,21 @@ class TokenService:
             if error.code == Code.UNAUTHENTICATED and error.source is Source.UPSTREAM and not error.reason:
                 # The gateway sends no credentials of its own, so this can only be about the token.
                 raise Refused(Reason.REJECTED, "the auth service answered UNAUTHENTICATED") from error
-            raise Refused(Reason.VALIDATOR_UNAVAILABLE, f"{error}") from error
+            raise Refused(Reason.VALIDATOR_UNAVAILABLE, _without(text, str(error))) from error
         except ValueError as error:
             raise Refused(Reason.VALIDATOR_UNAVAILABLE, "the auth service's answer cannot be read") from error
         if not answer.valid:
-            raise Refused(Reason.REJECTED, answer.error.replace(text, "<token>")[:_MAX_DETAIL])
+            raise Refused(Reason.REJECTED, _without(text, answer.error))
         try:
             identity = make_identity(answer.user_id, answer.roles, encode_claims(answer.user_id, answer.roles))
         except ValueError as error:
             raise Refused(Reason.IDENTITY, str(error)) from error
         return Verified(identity, read_expiry(token))
+
+
+def _without(token: str, text: str) -> str:
+    """Return text of the other side for the log: short, and without the token it may echo."""
+    return text.replace(token, "<token>")[:_MAX_DETAIL]
 
 
 def read_expiry(token: bytes) -> float:
