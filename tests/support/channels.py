@@ -1,0 +1,112 @@
+"""A channel under test, with everything that happened to it, and the check that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from api_gateway.deadlines import DeadlineWheel
+from api_gateway.grpc.call import StreamCall, UnaryCall
+from api_gateway.grpc.channel import Channel, ChannelOptions
+from api_gateway.grpc.target import Target, parse_target
+from api_gateway.model.errors import GatewayError
+from api_gateway.model.message import HeaderList
+from tests.support.scripted_peer import PATIENCE_S
+
+PATH = b"/test.Service/Method"
+GENEROUS_S = 60.0
+"""A deadline that no passing test reaches."""
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Implements `ChannelObserver`: keeps what it is told."""
+
+    connections: list[int] = field(default_factory=list)
+    ready_count: int = 0
+    lost: list[str] = field(default_factory=list)
+    failed: list[tuple[str, float]] = field(default_factory=list)
+    """Reason and wait of each failed attempt."""
+
+    def connections_changed(self, count: int) -> None:
+        """Keep the count."""
+        self.connections.append(count)
+
+    def connected(self) -> None:
+        """Count."""
+        self.ready_count += 1
+
+    def disconnected(self, reason: str) -> None:
+        """Keep the reason."""
+        self.lost.append(reason)
+
+    def connect_failed(self, reason: str, retry_in_s: float) -> None:
+        """Keep reason and wait."""
+        self.failed.append((reason, retry_in_s))
+
+
+class TestedChannel:
+    """A channel and what belongs to it."""
+
+    __test__ = False
+
+    def __init__(self, target: Target, options: ChannelOptions) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.wheel = DeadlineWheel(self.loop)
+        self.seen = Recorder()
+        self.channel = Channel("tested", target, options, loop=self.loop, wheel=self.wheel, observer=self.seen)
+
+    def unary(
+        self,
+        message: bytes = b"",
+        *,
+        timeout_s: float = GENEROUS_S,
+        metadata: HeaderList | None = None,
+        waits_for_ready: bool = False,
+        path: bytes = PATH,
+    ) -> UnaryCall:
+        """Start a unary call."""
+        return self.channel.unary(
+            path,
+            message,
+            deadline_s=self.loop.time() + timeout_s,
+            metadata=metadata or [],
+            waits_for_ready=waits_for_ready,
+        )
+
+    def stream(self, *, timeout_s: float = GENEROUS_S, metadata: HeaderList | None = None) -> StreamCall:
+        """Start a streaming call."""
+        return self.channel.stream(PATH, deadline_s=self.loop.time() + timeout_s, metadata=metadata or [])
+
+
+@asynccontextmanager
+async def tested_channel(endpoint: str | Target, options: ChannelOptions | None = None) -> AsyncIterator[TestedChannel]:
+    """Open a channel; at the end close it and check that nothing is left: deadlines, streams, calls, tasks, noise."""
+    loop = asyncio.get_running_loop()
+    complaints: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    tasks_before = asyncio.all_tasks()
+    target = endpoint if isinstance(endpoint, Target) else parse_target(endpoint)
+    tested = TestedChannel(target, options or ChannelOptions())
+    try:
+        yield tested
+    finally:
+        await tested.channel.aclose()
+    assert (len(tested.wheel), tested.channel.open_streams, tested.channel.queued_calls) == (0, 0, 0)
+    assert (tested.seen.connections or [0])[-1] == 0
+    assert asyncio.all_tasks() - tasks_before - {asyncio.current_task()} == set()
+    assert complaints == []
+    tested.wheel.close()
+
+
+async def error_of(call: UnaryCall | StreamCall) -> GatewayError:
+    """Return the error with which a call ends. Fails when it ends well, or not at all."""
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(GatewayError) as caught:
+            await call
+    return caught.value

@@ -1,0 +1,43 @@
+"""Wire tests run on the event loop that the gateway runs on."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import NamedTuple
+
+import pytest
+import uvloop
+
+from tests.support.channels import TestedChannel, tested_channel
+from tests.support.scripted_peer import PeerConnection, ScriptedPeer
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Use uvloop."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+class Link(NamedTuple):
+    """A channel that is connected to a peer."""
+
+    channel: TestedChannel
+    peer: PeerConnection
+    listener: ScriptedPeer
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[ScriptedPeer]:
+    """A polite peer that listens."""
+    async with ScriptedPeer() as peer:
+        yield peer
+
+
+@pytest.fixture
+async def link(listener: ScriptedPeer) -> AsyncIterator[Link]:
+    """A channel connected to a polite peer."""
+    async with tested_channel(listener.endpoint) as channel:
+        channel.channel.connect()
+        yield Link(channel, await listener.accept(), listener)
