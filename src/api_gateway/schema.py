@@ -6,11 +6,12 @@ Together with `transcoding/`, this is the only module that knows the protobuf li
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from protobuf import (
     DescFieldValueEnum,
@@ -24,14 +25,27 @@ from protobuf import (
     Message,
     Registry,
 )
+from protobuf.wkt.google.protobuf.any_pb import Any as AnyMessage
+from protobuf.wkt.google.protobuf.api_pb import Api
 from protobuf.wkt.google.protobuf.descriptor_pb import (
     DescriptorProto,
+    EnumDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
     FileDescriptorSet,
+    MethodDescriptorProto,
     MethodOptions,
     OneofDescriptorProto,
+    ServiceDescriptorProto,
 )
+from protobuf.wkt.google.protobuf.duration_pb import Duration
+from protobuf.wkt.google.protobuf.empty_pb import Empty
+from protobuf.wkt.google.protobuf.field_mask_pb import FieldMask
+from protobuf.wkt.google.protobuf.source_context_pb import SourceContext
+from protobuf.wkt.google.protobuf.struct_pb import Struct
+from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
+from protobuf.wkt.google.protobuf.type_pb import Type
+from protobuf.wkt.google.protobuf.wrappers_pb import BoolValue
 
 MAX_FILES: Final = 10_000
 """Most files in one schema. Googleapis as a whole has about 5,000."""
@@ -52,6 +66,11 @@ HIDDEN_SERVICES: Final = frozenset(
 
 _HTTP_EXTENSION: Final = 72295728
 """Field number of `google.api.http` in `MethodOptions` (google/api/annotations.proto)."""
+_WELL_KNOWN: Final[tuple[type[Message], ...]] = (
+    AnyMessage, Api, BoolValue, Duration, Empty, FieldMask, FileDescriptorProto, SourceContext, Struct, Timestamp, Type,
+)  # fmt: skip
+"""One message of each file of `google.protobuf`."""
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERB_FIELDS: Final = {2: "GET", 3: "PUT", 4: "POST", 5: "DELETE", 6: "PATCH"}
 
 
@@ -130,7 +149,10 @@ def build_schema(files: Iterable[bytes], services: Iterable[str]) -> Schema:
     service is not defined anywhere, or when there is more than the bounds allow.
     """
     unique = _unique_files(files)
+    _restore_well_known(unique)
+    _link_by_name(unique)
     ordered = _in_import_order(unique)
+    _check_names(ordered)
     try:
         registry = FileDescriptorSet(file=ordered).to_registry()
         found = {}
@@ -143,7 +165,7 @@ def build_schema(files: Iterable[bytes], services: Iterable[str]) -> Schema:
             found[name] = _service(descriptor)
     except SchemaError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, IndexError) as error:
+    except Exception as error:  # a library that checks little meets descriptors of strangers: whatever it trips over
         raise SchemaError(f"descriptors do not fit together: {error}") from error
     return Schema(services=found, registry=registry, fingerprint=_fingerprint(unique, found))
 
@@ -163,6 +185,7 @@ def _unique_files(files: Iterable[bytes]) -> dict[str, tuple[bytes, FileDescript
         if known is not None and known[0] != data:
             raise SchemaError(f"file {file.name} came twice with different content")
         _fill_json_names(file)
+        _prefer_first_names(file)
         unique[file.name] = (data, file)
         if len(unique) > MAX_FILES:
             raise SchemaError(f"more than {MAX_FILES} files")
@@ -170,7 +193,7 @@ def _unique_files(files: Iterable[bytes]) -> dict[str, tuple[bytes, FileDescript
 
 
 def _fill_json_names(file: FileDescriptorProto) -> None:
-    """Give every field its JSON name (ProtoJSON, "Field names"): reflection from C++ and Python servers leaves it out."""
+    """Give every field its JSON name (ProtoJSON): reflection from C++ and Python servers leaves it out."""
     waiting = list(file.message_type)
     while waiting:
         message = waiting.pop()
@@ -180,8 +203,22 @@ def _fill_json_names(file: FileDescriptorProto) -> None:
                 field.json_name = json_name(field.name)
 
 
+def _prefer_first_names(file: FileDescriptorProto) -> None:
+    """Let a number with several names print as the first one, as all implementations do: the codec takes the last."""
+    enums = list(file.enum_type)
+    waiting = list(file.message_type)
+    while waiting:
+        message = waiting.pop()
+        waiting += message.nested_type
+        enums += message.enum_type
+    for enum in enums:
+        if enum.options is not None and enum.options.allow_alias:
+            numbers = list(dict.fromkeys(value.number for value in enum.value))
+            enum.value = [value for number in numbers for value in reversed(enum.value) if value.number == number]
+
+
 def json_name(name: str) -> str:
-    """Return `fieldName` for `field_name`, exactly as protoc does: underscores go, the letter after one is upper case."""
+    """Return `fieldName` for `field_name` as protoc does: underscores go, the letter after one is upper case."""
     head, *rest = name.split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in rest)
 
@@ -193,6 +230,73 @@ def missing_imports(files: Iterable[bytes]) -> set[str]:
     """
     unique = _unique_files(files)
     return {name for _, file in unique.values() for name in file.dependency} - unique.keys()
+
+
+def _restore_well_known(unique: dict[str, tuple[bytes, FileDescriptorProto]]) -> None:
+    """Replace what protobufjs made of `google.protobuf` by the files everybody knows.
+
+    Reflection of Node.js backends (@grpc/reflection) merges all files of a package into one. Merged, descriptor.proto
+    has camelCase field names, and its `MethodOptions` refers to google.api, which refers back.
+    """
+    merged = [name for name, (_, file) in unique.items() if file.package == "google.protobuf" and "/" not in name]
+    for name in merged:
+        del unique[name]
+    if merged:
+        for message in _WELL_KNOWN:
+            data = message.desc().file.proto.to_binary()
+            file = FileDescriptorProto.from_binary(data)
+            unique.setdefault(file.name, (data, file))
+
+
+def _link_by_name(unique: Mapping[str, tuple[bytes, FileDescriptorProto]]) -> None:
+    """Make all type names absolute, and add the imports they need: Node.js backends send neither.
+
+    A relative name is searched for from the innermost scope outwards (descriptor.proto, at `type_name`).
+    """
+    homes: dict[str, str] = {}
+    references = [reference for name, (_, file) in unique.items() for reference in _references(name, file, homes)]
+    for name, scope, owner, attribute in references:
+        written: str = getattr(owner, attribute)
+        full = written[1:] if written.startswith(".") else _search(written, scope, homes)
+        home = homes.get(full)
+        if home is None:
+            continue
+        setattr(owner, attribute, f".{full}")
+        imports = unique[name][1].dependency
+        if home != name and home not in imports:
+            imports.append(home)
+
+
+def _references(
+    name: str, file: FileDescriptorProto, homes: dict[str, str]
+) -> Iterable[tuple[str, str, FieldDescriptorProto | MethodDescriptorProto, str]]:
+    """Yield (file, scope, owner, attribute) of every type name in a file, and note in `homes` what it defines."""
+    for method in (method for service in file.service for method in service.method):
+        yield from ((name, file.package, method, attribute) for attribute in ("input_type", "output_type"))
+    yield from ((name, file.package, field, "type_name") for field in file.extension if field.type_name)
+    yield from ((name, file.package, field, "extendee") for field in file.extension)
+    homes.update((_join(file.package, enum.name), name) for enum in file.enum_type)
+    waiting = [(file.package, message) for message in file.message_type]
+    while waiting:
+        scope, message = waiting.pop()
+        full = _join(scope, message.name)
+        homes[full] = name
+        homes.update((_join(full, enum.name), name) for enum in message.enum_type)
+        waiting += [(full, nested) for nested in message.nested_type]
+        yield from (
+            (name, full, field, "type_name") for field in (*message.field, *message.extension) if field.type_name
+        )
+        yield from ((name, full, field, "extendee") for field in message.extension)
+
+
+def _join(scope: str, name: str) -> str:
+    return f"{scope}.{name}" if scope else name
+
+
+def _search(name: str, scope: str, homes: Mapping[str, str]) -> str:
+    while scope and f"{scope}.{name}" not in homes:
+        scope = scope.rpartition(".")[0]
+    return _join(scope, name)
 
 
 def _in_import_order(unique: Mapping[str, tuple[bytes, FileDescriptorProto]]) -> list[FileDescriptorProto]:
@@ -221,6 +325,48 @@ def _in_import_order(unique: Mapping[str, tuple[bytes, FileDescriptorProto]]) ->
             stack.append((name, True))
             stack.extend((dependency, False) for dependency in unique[name][1].dependency if not state.get(dependency))
     return ordered
+
+
+class _Named(Protocol):
+    name: str
+
+
+def _check_names(files: Iterable[FileDescriptorProto]) -> None:
+    """Refuse what no compiler writes, since the registry takes it: names that are none, and things defined twice."""
+    known: set[str] = set()
+    for file in files:
+        waiting: list[tuple[str, _Named]] = [(file.package, member) for member in _members(file)]
+        while waiting:
+            scope, member = waiting.pop()
+            if _IDENTIFIER.fullmatch(member.name) is None:
+                raise SchemaError(f"file {file.name}: {member.name[:64]!r} in {scope} is not a name")
+            name = _join(scope, member.name)
+            if name in known:
+                raise SchemaError(f"file {file.name}: {name} is defined twice")
+            known.add(name)
+            if isinstance(member, DescriptorProto):
+                _check_field_numbers(name, member)
+            waiting += [(name, inner) for inner in _members(member)]
+
+
+def _members(owner: object) -> Iterable[_Named]:
+    match owner:
+        case FileDescriptorProto():
+            return (*owner.message_type, *owner.enum_type, *owner.service, *owner.extension)
+        case DescriptorProto():
+            return (*owner.field, *owner.nested_type, *owner.enum_type, *owner.oneof_decl, *owner.extension)
+        case ServiceDescriptorProto():
+            return owner.method
+        case EnumDescriptorProto():
+            return owner.value
+        case _:
+            return ()
+
+
+def _check_field_numbers(name: str, message: DescriptorProto) -> None:
+    numbers = [field.number for field in message.field]
+    if len(set(numbers)) < len(numbers) or not all(0 < number < 1 << 29 for number in numbers):
+        raise SchemaError(f"message {name} has field numbers that are not unique or out of range")
 
 
 def _service(descriptor: DescService) -> Service:

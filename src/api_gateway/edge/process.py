@@ -9,7 +9,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import uvloop
 
@@ -77,7 +77,9 @@ async def _serve(
         on_loop(loop, signals)
     serving = make()
     await serving.start(listeners)
-    beside = [asyncio.ensure_future(on_started(serving))] if on_started is not None else []
+    beside: list[asyncio.Future[None]] = []
+    if on_started is not None:
+        beside.append(asyncio.ensure_future(on_started(serving)))
     await signals.first.wait()
     for task in beside:
         task.cancel()
@@ -85,10 +87,10 @@ async def _serve(
     insisting = loop.create_task(signals.second.wait(), name="second signal")
     await asyncio.wait((stopping, insisting), return_when=asyncio.FIRST_COMPLETED)
     is_stopped = stopping.done()
-    for task in (*beside, stopping, insisting):
-        task.cancel()
-    results = await asyncio.gather(*beside, stopping, insisting, return_exceptions=True)
-    for result in results:
+    ending: list[asyncio.Future[Any]] = [*beside, stopping, insisting]
+    for future in ending:
+        future.cancel()
+    for result in await asyncio.gather(*ending, return_exceptions=True):
         if isinstance(result, Exception):
             raise result
     return EXIT_OK if is_stopped else EXIT_FAILED

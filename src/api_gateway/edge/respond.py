@@ -11,9 +11,8 @@ from protobuf import Registry
 from ..model.errors import GatewayError
 from ..model.message import HeaderList, Response
 from ..model.status import code_name
-from ..transcoding.status_details import decode_status, error_info
+from ..transcoding.status_details import StatusDetailsError, decode_status, error_info
 
-ERROR_DOMAIN: Final = "api-gateway"
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -38,7 +37,9 @@ def _body(error: GatewayError, registry: Registry | None) -> dict[str, Any]:
 
 def _details(error: GatewayError, registry: Registry | None) -> list[Any]:
     if error.details:
-        return list(decode_status(error.details, registry).details)
-    if error.reason:
-        return [error_info(error.reason, ERROR_DOMAIN, dict(error.metadata))]
-    return []
+        try:
+            return list(decode_status(error.details, registry).details)
+        except StatusDetailsError:
+            # The call still ends with the backend's code and message (reliability G25).
+            return []
+    return [error_info(error.reason, error.metadata)] if error.reason else []
