@@ -59,7 +59,7 @@ CASES = (
     Case(name="get-1", title="GET by id", request=GET, expected=expected_get("u42"), load=Wrk(1)),
     Case(name="get-64", title="GET by id", request=GET, expected=expected_get("u42"), load=Wrk(64)),
     Case(name="post-64", title="POST, 12 fields", request=POST, expected=USER, load=Wrk(64)),
-    Case(name="list-64", title="list of 100, 29 kB", request=LIST, expected=expected_list(100), load=Wrk(64)),
+    Case(name="list-64", title="list of 100, 30 kB", request=LIST, expected=expected_list(100), load=Wrk(64)),
     Case(
         name="get-h2", title="GET by id", request=GET, expected=expected_get("u42"), load=H2load(8, 8), by_default=False
     ),

