@@ -116,6 +116,8 @@ class _Rule:
             return message.to_binary()
         except UnicodeEncodeError:
             raise bad_request("a parameter is not valid UTF-8", "INVALID_PARAMETER") from None
+        except OverflowError:  # integers were checked when they were read; of enum numbers the codec leaves it to now
+            raise bad_request("an enum number does not fit 32 bits", "INVALID_FIELD") from None
         except CODEC_ERRORS as error:
             raise explain(error, self.message, {}, 0, None) from None
 

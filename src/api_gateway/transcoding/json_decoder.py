@@ -7,15 +7,16 @@ from protobuf import DescMessage, Message, Registry
 from ..config.settings import TranscodingSettings
 from .any_types import AnyTypes
 from .explain import CODEC_ERRORS, explain
-from .fields import ANY, reachable_messages
+from .fields import ANY, JSON_TYPES, reachable_messages
+from .free_values import count_free_values
 from .shape import Shape, is_suspicious, needs_check_always
-from .strict_json import MAX_LEVELS, check_levels, parse_json
+from .strict_json import MAX_LEVELS, MAX_MESSAGES, MIN_BYTES, check_levels, parse_json, too_many
 
 
 class JsonDecoder:
     """Reads JSON as one message type. Immutable after it is built, so any number of requests may share it."""
 
-    __slots__ = ("_checks_always", "_holds_any", "_ignores_unknown", "_message", "_registry", "_shape")
+    __slots__ = ("_checks_always", "_holds_any", "_holds_values", "_ignores_unknown", "_message", "_registry", "_shape")
 
     def __init__(self, message: DescMessage, settings: TranscodingSettings, registry: Registry) -> None:
         self._message = message
@@ -23,7 +24,10 @@ class JsonDecoder:
         self._ignores_unknown = settings.unknown_fields == "ignore"
         self._shape = Shape(message, self._registry)
         self._checks_always = needs_check_always(message)
-        self._holds_any = any(inner.type_name == ANY for inner in reachable_messages(message))
+        names = {inner.type_name for inner in reachable_messages(message)}
+        self._holds_any = ANY in names
+        # An Any may hold a Struct as well.
+        self._holds_values = self._holds_any or not names.isdisjoint(JSON_TYPES)
 
     def decode(self, text: bytes) -> Message:
         """Return the message that a JSON text describes.
@@ -34,6 +38,8 @@ class JsonDecoder:
 
     def decode_parsed(self, text: bytes, value: object) -> Message:
         """Like `decode`, for a text whose value `parse_json` has already returned."""
+        if self._holds_values and len(text) > MIN_BYTES and text.count(b",") > MAX_MESSAGES:
+            self._check_values(value)
         if self._holds_any and text.count(b"[") + text.count(b"{") > MAX_LEVELS:
             check_levels(value)
         try:
@@ -43,6 +49,10 @@ class JsonDecoder:
         if self._checks_always or is_suspicious(text):
             self._shape.check(value)
         return message
+
+    def _check_values(self, value: object) -> None:
+        if count_free_values(self._message, value) > MAX_MESSAGES:
+            raise too_many()
 
     def _read(self, text: bytes) -> Message:
         message_type = self._message.type

@@ -7,12 +7,13 @@ text, so every value is known to have the right JSON type.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from protobuf import DescField, DescMessage, Registry
 
-from ..model.errors import GatewayError, bad_request
+from ..model.errors import bad_request
 from .fields import (
     ANY,
     INTEGERS,
@@ -28,7 +29,8 @@ from .fields import (
 )
 
 _INT_WRAPPERS: Final = frozenset(f"google.protobuf.{kind}Value" for kind in ("Int32", "Int64", "UInt32", "UInt64"))
-_SNAKE_NAME: Final = re.compile(rb'_[^"]*"[ \t\r\n]*:')
+# The part after the last underscore only, so that a long row of them is not read once for each.
+_SNAKE_NAME: Final = re.compile(rb'_[^"_]*"[ \t\r\n]*:')
 _SPLIT_INTEGER: Final = re.compile(rb'"-?[0-9]+_')
 Kind = Literal["plain", "integer", "message", "any"]
 
@@ -46,6 +48,14 @@ class _Member:
     message: DescMessage | None
 
 
+class _Found(Exception):  # noqa: N818 # an offence on its way up, where each level adds its part of the path
+    def __init__(self, message: str, *path: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = list(path)
+        """Parts of the path, innermost first."""
+
+
 class Shape:
     """The checks for one message type. Types inside it are compiled when they are first met."""
 
@@ -59,8 +69,15 @@ class Shape:
         # Made on first use: most types of a large schema are never checked.
         self._members: dict[str, _Member] | None = None
 
-    def check(self, value: object, path: str = "") -> None:
-        """Raise GatewayError 400 (INVALID_FIELD, with `field`) when the parsed JSON object `value` breaks a rule."""
+    def check(self, value: object) -> None:
+        """Raise GatewayError 400 (INVALID_FIELD, with `field`) when the parsed JSON `value` breaks a rule."""
+        try:
+            self._check(value)
+        except _Found as found:
+            path = "".join(reversed(found.path)).removeprefix(".")
+            raise bad_request(f"{path}: {found.message}", "INVALID_FIELD", field=path) from None
+
+    def _check(self, value: object) -> None:
         if not isinstance(value, dict):
             return
         members = self._members
@@ -73,48 +90,63 @@ class Shape:
             if member is None:
                 continue
             if member.number in seen:
-                raise _invalid(path + name, "the field is given twice, under both its names")
+                raise _Found("the field is given twice, under both its names", f".{name}")
             seen.add(member.number)
             if item is None and not member.takes_null:
                 continue
             if member.oneof:
                 other = chosen.setdefault(member.oneof, name)
                 if other != name:
-                    raise _invalid(path + name, f"only one of {other} and {name} may be set")
+                    raise _Found(f"only one of {other} and {name} may be set", f".{name}")
             if member.kind != "plain" or member.has_integer_keys:
-                self._check_member(member, item, path + name)
+                try:
+                    self._check_member(member, item)
+                except _Found as found:
+                    found.path.append(f".{name}")
+                    raise
 
-    def _check_member(self, member: _Member, item: object, path: str) -> None:
+    def _check_member(self, member: _Member, item: object) -> None:
         if member.is_map and isinstance(item, dict):
-            for key, entry in item.items():
-                if member.has_integer_keys:
-                    _check_integer(key, path)
-                self._check_item(member, entry, f"{path}[{key}]")
+            if member.has_integer_keys:
+                for key in item:
+                    _check_integer(key)
+            self._check_items(member, item.items())
         elif member.is_repeated and isinstance(item, list):
-            for index, entry in enumerate(item):
-                self._check_item(member, entry, f"{path}[{index}]")
+            self._check_items(member, enumerate(item))
         else:
-            self._check_item(member, item, path)
+            self._check_item(member, item)
 
-    def _check_item(self, member: _Member, item: object, path: str) -> None:
+    def _check_items(self, member: _Member, items: Iterable[tuple[object, object]]) -> None:
+        for key, item in items:
+            try:
+                self._check_item(member, item)
+            except _Found as found:
+                found.path.append(f"[{key}]")
+                raise
+
+    def _check_item(self, member: _Member, item: object) -> None:
         if member.kind == "integer":
             if isinstance(item, str):
-                _check_integer(item, path)
+                _check_integer(item)
         elif member.kind == "message" and member.message is not None:
-            self._shape_of(member.message).check(item, f"{path}.")
+            self._shape_of(member.message)._check(item)
         elif member.kind == "any" and isinstance(item, dict):
-            self._check_any(item, f"{path}.")
+            self._check_any(item)
 
-    def _check_any(self, item: dict[str, object], path: str) -> None:
+    def _check_any(self, item: dict[str, object]) -> None:
         url = item.get("@type")
         name = url.rpartition("/")[2] if isinstance(url, str) else ""
         message = self._registry.message(name) if self._registry is not None else None
         if message is None:
             return
         if message.type_name == ANY and isinstance(inner := item.get("value"), dict):
-            self._check_any(inner, f"{path}value.")
+            try:
+                self._check_any(inner)
+            except _Found as found:
+                found.path.append(".value")
+                raise
         elif message.type_name not in SPECIAL_TYPES:
-            self._shape_of(message).check(item, path)
+            self._shape_of(message)._check(item)
 
     def _shape_of(self, message: DescMessage) -> Shape:
         return self._shapes.get(message.type_name) or Shape(message, self._registry, self._shapes)
@@ -164,10 +196,6 @@ def _member(field: DescField) -> _Member:
     )
 
 
-def _check_integer(text: str, path: str) -> None:
+def _check_integer(text: str) -> None:
     if not text.isascii() or "_" in text or text.startswith("+"):
-        raise _invalid(path, "expected an integer in decimal digits")
-
-
-def _invalid(path: str, message: str) -> GatewayError:
-    return bad_request(f"{path}: {message}", "INVALID_FIELD", field=path)
+        raise _Found("expected an integer in decimal digits")

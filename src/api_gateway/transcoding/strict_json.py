@@ -16,6 +16,10 @@ from ..model.errors import GatewayError, bad_request
 
 MAX_LEVELS: Final = 100
 """Objects and arrays inside each other in what an `Any` holds. Typed messages have protobuf's own limit, also 100."""
+MAX_MESSAGES: Final = 100_000
+"""Most objects and arrays in one JSON text. A megabyte of `{},` would be 340,000 messages and half a second of CPU."""
+MIN_BYTES: Final = 2 * MAX_MESSAGES
+"""Shorter texts cannot hold that many."""
 
 
 def parse_json(text: bytes) -> object:
@@ -24,6 +28,8 @@ def parse_json(text: bytes) -> object:
     Raises GatewayError 400 (INVALID_JSON, with `position` where it is known) for anything else. Integers beyond 64 bits
     come back as floats: use the result to look at the shape, not for exact numbers.
     """
+    if len(text) > MIN_BYTES and text.count(b"{") + text.count(b"[") > MAX_MESSAGES:
+        raise too_many()
     try:
         value = orjson.loads(text)
         written = orjson.dumps(value)
@@ -41,6 +47,11 @@ def parse_json(text: bytes) -> object:
 def too_deep() -> GatewayError:
     """Make the error for JSON that is nested too deeply."""
     return bad_request(f"the JSON is nested more than {MAX_LEVELS} levels deep", "INVALID_JSON")
+
+
+def too_many() -> GatewayError:
+    """Make the error for JSON with more values than are read for one request."""
+    return bad_request(f"the JSON has more than {MAX_MESSAGES} objects, arrays and free values", "INVALID_JSON")
 
 
 def check_levels(value: object) -> None:
