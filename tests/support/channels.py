@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,7 +85,7 @@ class TestedChannel:
 
 
 @asynccontextmanager
-async def tested_channel(endpoint: str | Target, options: ChannelOptions | None = None) -> AsyncIterator[TestedChannel]:
+async def channel_to(endpoint: str | Target, options: ChannelOptions | None = None) -> AsyncIterator[TestedChannel]:
     """Open a channel; at the end close it and check that nothing is left: deadlines, streams, calls, tasks, noise."""
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
@@ -104,9 +104,14 @@ async def tested_channel(endpoint: str | Target, options: ChannelOptions | None 
     tested.wheel.close()
 
 
-async def error_of(call: UnaryCall | StreamCall) -> GatewayError:
-    """Return the error with which a call ends. Fails when it ends well, or not at all."""
+async def error_of(call: Awaitable[object]) -> GatewayError:
+    """Return the error with which a call, or something it is asked for, ends. Fails when it ends well, or not at all."""
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(GatewayError) as caught:
             await call
     return caught.value
+
+
+async def code_of(call: Awaitable[object]) -> int:
+    """Return the code of that error."""
+    return (await error_of(call)).code

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 from tests.support import h2_frames
 from tests.support.h2_frames import ACK, DEFAULT_WINDOW_BYTES, END_HEADERS, END_STREAM, Fields, Frame, Kind, Setting
 
-PATIENCE_S = 20.0
+PATIENCE_S = 10.0
 """Longest wait for something that must happen; only failing tests wait so long."""
 
 T = TypeVar("T")
@@ -31,6 +31,18 @@ class Manners:
     answers_pings: bool = True
     returns_window: bool = True
     """Whether it gives back the window of what it received."""
+
+    def without_window(self) -> Manners:
+        """Return the same, but keeping the window."""
+        return replace(self, returns_window=False)
+
+    def silent(self) -> Manners:
+        """Return the same, but without SETTINGS and their acknowledgement: the connection never becomes ready."""
+        return replace(self, settings=None, acknowledges_settings=False)
+
+    def polite(self) -> Manners:
+        """Return the same with everything done by itself."""
+        return Manners(settings=self.settings or {})
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +122,17 @@ class PeerConnection(asyncio.Protocol):
         """Return the frames of trailers."""
         text = [(b"grpc-message", message)] if message else []
         return self.fields(stream_id, [(b"grpc-status", status), *text, *extra], end_stream=True)
+
+    def trailers_only(
+        self, stream_id: int, *extra: tuple[bytes, bytes], status: bytes, message: bytes = b"", http: bytes = b"200"
+    ) -> bytes:
+        """Return a response of one HEADERS that carries the status too."""
+        text = [(b"grpc-message", message)] if message else []
+        return self.head(stream_id, (b"grpc-status", status), *text, *extra, status=http, end_stream=True)
+
+    def opening(self) -> bytes:
+        """Return the frames a server begins with, for a peer that is silent."""
+        return h2_frames.settings() + h2_frames.settings_ack()
 
     def fields(self, stream_id: int, fields: Fields, *, end_stream: bool = False) -> bytes:
         """Return HEADERS, and CONTINUATION for a long list."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 import uvloop
 
-from tests.support.channels import TestedChannel, tested_channel
+from tests.support.channels import TestedChannel, channel_to
 from tests.support.scripted_peer import PeerConnection, ScriptedPeer
 
 
@@ -38,6 +38,6 @@ async def listener() -> AsyncIterator[ScriptedPeer]:
 @pytest.fixture
 async def link(listener: ScriptedPeer) -> AsyncIterator[Link]:
     """A channel connected to a polite peer."""
-    async with tested_channel(listener.endpoint) as channel:
+    async with channel_to(listener.endpoint) as channel:
         channel.channel.connect()
         yield Link(channel, await listener.accept(), listener)

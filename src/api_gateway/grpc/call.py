@@ -305,7 +305,8 @@ class Call(Pending[T]):
             )
             return
         code = self._reset_code if self._reset_code >= 0 else error_code
-        if code == ErrorCode.REFUSED_STREAM and not self._was_retried and self._can_retry():
+        # A response head commits the call (gRFC A6): who sent one has seen the call, whatever the reset claims.
+        if code == ErrorCode.REFUSED_STREAM and not self._was_retried and not self._http_status and self._can_retry():
             self._was_retried = True
             self._reset_code = -1
             self._owner.retry(self)

@@ -312,7 +312,13 @@ class Channel:
         self._retry_timer = None
         task = self._loop.create_task(self._attempt(), name=f"connect {self.name}")
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(self._attempt_ended)
+
+    def _attempt_ended(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        if self._queue and not self._ready:
+            # The connection was lost again in the moment it became ready, when another attempt could not start yet.
+            self._connect()
 
     async def _attempt(self) -> None:
         started_s = self._loop.time()
