@@ -105,7 +105,7 @@ async def channel_to(endpoint: str | Target, options: ChannelOptions | None = No
 
 
 async def error_of(call: Awaitable[object]) -> GatewayError:
-    """Return the error with which a call, or something it is asked for, ends. Fails when it ends well, or not at all."""
+    """Return the error with which a call, or what it is asked for, ends. Fails when it ends well, or not at all."""
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(GatewayError) as caught:
             await call
@@ -115,3 +115,9 @@ async def error_of(call: Awaitable[object]) -> GatewayError:
 async def code_of(call: Awaitable[object]) -> int:
     """Return the code of that error."""
     return (await error_of(call)).code
+
+
+async def finished(call: Awaitable[object]) -> None:
+    """Wait for a call that ends well and whose answer is of no interest."""
+    async with asyncio.timeout(PATIENCE_S):
+        await call

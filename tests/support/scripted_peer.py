@@ -194,6 +194,10 @@ class PeerConnection(asyncio.Protocol):
         await self.wait_until(lambda: request.reset_code is not None)
         return cast(int, request.reset_code)
 
+    async def body_of(self, stream_id: int, body: bytes) -> None:
+        """Wait until exactly this body came on a stream."""
+        await self.wait_until(lambda: self.requests[stream_id].body == body)
+
     async def frame(self, kind: int, *, flags: int = 0) -> Frame:
         """Return the first frame of this kind, with these flags, that was not returned before."""
         found: list[Frame] = []

@@ -43,8 +43,7 @@ async def test_a_stream_goes_on_below_the_last_stream(link: Link) -> None:
     await link.peer.in_step()
     for call, stream_id in zip(calls, ids, strict=True):
         await call.send(b"second")
-        request = link.peer.requests[stream_id]
-        await link.peer.wait_until(lambda request=request: request.body == prefixed(b"first") + prefixed(b"second"))
+        await link.peer.body_of(stream_id, prefixed(b"first") + prefixed(b"second"))
         assert not link.peer.is_closed
         link.peer.reply(stream_id, b"world")
         assert await call.receive() == b"world"

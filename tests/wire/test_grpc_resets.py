@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from api_gateway.grpc.call import StreamCall, UnaryCall
 from api_gateway.model.status import Code
 from tests.support.channels import code_of, error_of
 from tests.support.h2_frames import Error, data, rst_stream
@@ -160,12 +161,13 @@ async def test_lost_connection_fails_every_call_once(link: Link, how: str) -> No
         if len(ends) == 10:
             done.set()
 
-    for call in [*unary, *streams]:
+    calls: list[UnaryCall | StreamCall] = [*unary, *streams]
+    for call in calls:
         call.on_done(ended)
     link.peer.close() if how == "close" else link.peer.abort()
     await done.wait()
-    assert sorted(map(id, ends)) == sorted(map(id, [*unary, *streams]))
-    for call in [*unary, *streams]:
+    assert sorted(map(id, ends)) == sorted(map(id, calls))
+    for call in calls:
         error = call.exception()
         assert error is not None
         assert (getattr(error, "code", None), getattr(error, "reason", None)) == (

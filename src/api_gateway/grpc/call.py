@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from ngh2 import ErrorCode, NGH2Error
+from ngh2 import ConnectionClosingError, ErrorCode, NGH2Error
 
 from ..deadlines import DeadlineWheel
-from ..http2.connection import Connection, Headers
+from ..http2.connection import MAX_HEADER_BLOCK_BYTES, Connection, Headers
 from ..model.deadline import format_grpc_timeout
 from ..model.errors import GatewayError, Source, unavailable
 from ..model.message import HeaderList
@@ -49,6 +49,9 @@ class CallOwner(Protocol):
 
     def retry(self, call: Call[Any]) -> None:
         """Place a call again that the backend did not see."""
+
+    def retire(self, connection: Connection, reason: str) -> None:
+        """Open no more streams on a connection whose engine takes none."""
 
     def forget(self, call: Call[Any]) -> None:
         """Take a call out of the queue: it ended while it waited."""
@@ -147,26 +150,20 @@ class Call(Pending[T]):
             *head.after_timeout,
             *self._metadata,
         ]
-        if connection.peer_max_header_list_bytes < 65_536 and not self._fits(headers, connection):
+        if connection.peer_max_header_list_bytes < MAX_HEADER_BLOCK_BYTES and not self._fits(headers, connection):
             return
         self._connection = connection
         try:
             self._stream_id = self._open(connection, headers)
         except NGH2Error as error:
-            # The engine may refuse between two looks at the connection; nothing was sent, so another one may take it.
-            self._connection = None
-            if self._was_retried:
-                self._end(
-                    unavailable(
-                        "the service cannot be reached",
-                        "UPSTREAM_UNAVAILABLE",
-                        source=Source.UPSTREAM,
-                        log_reason=str(error),
-                    )
-                )
-            else:
-                self._was_retried = True
-                self._owner.retry(self)
+            # The engine is ahead of the events that are being told, or out of stream ids.
+            self._owner.retire(connection, str(error))
+            self._not_seen()
+
+    def _not_seen(self) -> None:
+        """Have it placed again: nothing was sent, so that does not count as a retry."""
+        self._connection = None
+        self._owner.retry(self)
 
     def expire(self, now_s: float) -> None:
         """End with DEADLINE_EXCEEDED and reset the stream."""
@@ -186,16 +183,18 @@ class Call(Pending[T]):
         size_bytes = sum(len(name) + len(value) + 32 for name, value in headers)
         if size_bytes <= connection.peer_max_header_list_bytes:
             return True
-        self._end(
-            GatewayError(
-                Code.RESOURCE_EXHAUSTED,
-                "the request has more metadata than the service accepts",
-                reason="METADATA_TOO_LARGE",
-                http=431,
-                metadata={"service": self._owner.name},
-            )
-        )
+        self._release(ErrorCode.NO_ERROR)
+        self._end(self._metadata_too_large())
         return False
+
+    def _metadata_too_large(self) -> GatewayError:
+        return GatewayError(
+            Code.RESOURCE_EXHAUSTED,
+            "the request has more metadata than the service accepts",
+            reason="METADATA_TOO_LARGE",
+            http=431,
+            metadata={"service": self._owner.name},
+        )
 
     def _cancelled(self) -> None:
         self._release(ErrorCode.CANCEL)
@@ -286,6 +285,17 @@ class Call(Pending[T]):
 
     def sendable(self) -> None:
         """More of the request may be sent."""
+
+    def not_sent(self, error: NGH2Error) -> None:
+        """Have the call placed again: GOAWAY was faster than its head. Only a head too long for any connection ends it."""
+        if self._is_done:
+            self._connection = None
+        elif isinstance(error, ConnectionClosingError):
+            self._not_seen()
+        else:
+            self._connection = None
+            self._release(ErrorCode.NO_ERROR)
+            self._end(self._metadata_too_large())
 
     def stream_closed(self, error_code: int, reason: str) -> None:
         """End the call if it has not ended, or have it placed again when the backend did not see it."""
@@ -571,8 +581,8 @@ class StreamCall(Call[None]):
 
     def _open(self, connection: Connection, headers: Headers) -> int:
         body = b"".join(self._outbox)
-        self._outbox.clear()
         stream_id = connection.open_stream(headers, self, body=body or None, end=self._is_send_closed)
+        self._outbox.clear()
         self._can_send = True
         _wake(self._sender)
         return stream_id

@@ -209,6 +209,11 @@ class Channel:
         if not call.done():
             self._place(call)
 
+    def retire(self, connection: Connection, reason: str) -> None:
+        """Open no more streams on a connection; it closes with its last one."""
+        self._retire(connection, reason)
+        connection.drain()
+
     def forget(self, call: Call[Any]) -> None:
         """Take a call out of the queue."""
         call.is_queued = False

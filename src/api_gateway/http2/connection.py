@@ -23,6 +23,8 @@ MAX_STREAMS: Final = 100
 CONNECTION_WINDOW_BYTES: Final = STREAM_WINDOW_BYTES * MAX_STREAMS
 """As much as all streams together, so that one stream that is not read never holds up the others."""
 MAX_HEADER_LIST_BYTES: Final = 65_536
+MAX_HEADER_BLOCK_BYTES: Final = 4 * MAX_HEADER_LIST_BYTES
+"""Longest header list sent."""
 _UNLIMITED_STREAMS: Final = 2**32 - 1
 
 
@@ -46,6 +48,9 @@ class StreamHandler(Protocol):
 
     def sendable(self) -> None:
         """More of the body may be given to `Connection.send_data`."""
+
+    def not_sent(self, error: ngh2.NGH2Error) -> None:
+        """The stream never came to be: the engine could not send its head. Comes instead of `stream_closed`."""
 
     def stream_closed(self, error_code: int, reason: str) -> None:
         """The stream is over. `error_code` is an HTTP/2 code, 0 after an orderly end; `reason` tells of a connection that failed."""
@@ -100,7 +105,7 @@ class Connection(asyncio.Protocol):
                 auto_window_update=False,
                 peer_max_concurrent_streams=MAX_STREAMS,
                 max_inbound_header_list_size=max_header_list_bytes,
-                max_send_header_block_length=4 * MAX_HEADER_LIST_BYTES,
+                max_send_header_block_length=MAX_HEADER_BLOCK_BYTES,
                 max_continuations=16,
             ),
         )
@@ -392,7 +397,10 @@ class Connection(asyncio.Protocol):
         self._blocked.pop(event.stream_id, None)
         if handler is None:
             return
-        handler.stream_closed(event.error_code, str(event.local_error) if event.local_error is not None else "")
+        if event.local_error is None:
+            handler.stream_closed(event.error_code, "")
+        else:
+            handler.not_sent(event.local_error)
         if self.is_draining:
             if not self.streams and not self.is_closed:
                 self.close("drained")
