@@ -219,6 +219,10 @@ class Call(Pending[T]):
     def _messages_received(self, data: bytes) -> None:
         raise NotImplementedError
 
+    def _is_cut(self) -> bool:
+        """Whether what came ends inside a message."""
+        raise NotImplementedError
+
     def _can_retry(self) -> bool:
         raise NotImplementedError
 
@@ -253,7 +257,7 @@ class Call(Pending[T]):
         if end_stream:
             self._finish_with(headers)
             return
-        self._is_response_grpc = self._http_status == 200 and is_grpc_content_type(self._response_content_type)
+        self._is_response_grpc = is_grpc_content_type(self._response_content_type)
         if self._is_response_grpc and encoding != b"identity" and not self._is_done:
             self._release(ErrorCode.CANCEL)
             self._end(self._broken(f"unexpected message encoding {encoding[:50]!r}"))
@@ -331,18 +335,21 @@ class Call(Pending[T]):
             return
         self._owner.wheel.discard(self._deadline_slot, self)
         status = read_status(trailers)
+        error = None
         if status is None:
-            status = self._status_missing()
-        if not self._is_response_grpc or status.code != Code.OK:
-            self._reset_if_open()
-            self._end(self._status_error(status))
-            return
-        custom = self.trailers
-        for header in trailers:
-            if not header[0].startswith((b"grpc-", b":", b"content-type")):
-                custom.append((header[0], header[1]))
+            error = self._cut() if self._is_cut() else self._status_error(self._status_missing())
+        elif status.code != Code.OK:
+            error = self._status_error(status)
+        elif not self._is_response_grpc:
+            # A status of OK does not make gRPC of another content type.
+            error = self._status_error(self._status_missing())
+        else:
+            custom = self.trailers
+            for header in trailers:
+                if not header[0].startswith((b"grpc-", b":", b"content-type")):
+                    custom.append((header[0], header[1]))
         self._reset_if_open()
-        self._end(None)
+        self._end(error)
 
     def _reset_if_open(self) -> None:
         """Stop sending a request that was answered before all of it was sent; the rest is of no use."""
@@ -387,6 +394,9 @@ class Call(Pending[T]):
             metadata={"service": self._owner.name},
             log_reason=detail,
         )
+
+    def _cut(self) -> GatewayError:
+        return self._broken("the answer ended inside a message")
 
     def _too_large(self, error: FramingError) -> GatewayError:
         return GatewayError(
@@ -444,6 +454,9 @@ class UnaryCall(Call["UnaryCall"]):
     def _can_retry(self) -> bool:
         return True
 
+    def _is_cut(self) -> bool:
+        return self._reader is not None and not self._reader.is_empty
+
     def _messages_received(self, data: bytes) -> None:
         self._consume(len(data))
         if self._reader is None:
@@ -475,8 +488,8 @@ class UnaryCall(Call["UnaryCall"]):
 
     def _end(self, error: GatewayError | None) -> None:
         if error is None:
-            if self._reader is not None and not self._reader.is_empty:
-                error = self._broken("the answer ended inside a message")
+            if self._is_cut():
+                error = self._cut()
             elif not self._message_count:
                 error = self._cardinality("no message")
         if error is None:
@@ -591,6 +604,9 @@ class StreamCall(Call[None]):
         # What was sent is not kept; only a stream without a first message can be placed again.
         return False
 
+    def _is_cut(self) -> bool:
+        return not self._reader.is_empty
+
     def _messages_received(self, data: bytes) -> None:
         completed = self._reader.feed(data)
         for is_compressed, message in completed:
@@ -609,8 +625,8 @@ class StreamCall(Call[None]):
             self._connection.reset_stream(self._stream_id, ErrorCode.NO_ERROR)
 
     def _end(self, error: GatewayError | None) -> None:
-        if error is None and not self._reader.is_empty:
-            error = self._broken("the answer ended inside a message")
+        if error is None and self._is_cut():
+            error = self._cut()
         if error is None:
             self.resolve(None)
         else:
