@@ -23,7 +23,7 @@ _MAX_NUMBER_CHARS: Final = 400
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,19})")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _DURATION: Final = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?s")
-_PROTO_PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+_MASK_PATH: Final = re.compile(r"[^\s.]+(?:\.[^\s.]+)*")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]*|[A-Za-z0-9_-]*")
 _SPECIAL_FLOATS: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _UNSIGNED: Final = frozenset({ScalarType.UINT32, ScalarType.FIXED32, ScalarType.UINT64, ScalarType.FIXED64})
@@ -31,7 +31,7 @@ _NARROW: Final = frozenset(
     {ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32, ScalarType.UINT32, ScalarType.FIXED32}
 )
 _EXACT: Final = 2**53
-"""Up to here every integer is a double, so `1e3` and `1000.0` may stand for integers."""
+"""Below it every integer is a double, so `1e3` and `1000.0` may stand for integers."""
 
 
 def converter_for(element: Element) -> Converter | None:
@@ -73,7 +73,7 @@ def _integer(scalar: ScalarType) -> Converter:
 
 def _whole_number(text: str) -> int:
     number = _float64(text)
-    if not number.is_integer() or abs(number) > _EXACT:
+    if not number.is_integer() or abs(number) >= _EXACT:
         raise ValueError(text)
     return int(number)
 
@@ -147,7 +147,7 @@ def _message(message: DescMessage) -> Converter | None:
     if name == TIMESTAMP:
         return lambda text: _from_json(message, text)
     if name == DURATION:
-        return lambda text: _from_json(message, text) if _DURATION.fullmatch(text) else _refuse(text)
+        return lambda text: _duration(message, text)
     if name == FIELD_MASK:
         return lambda text: _field_mask(message, text)
     return None
@@ -159,14 +159,22 @@ def _wrapper(message: DescMessage) -> Converter:
     return lambda text: message.type(value=convert(text))
 
 
+def _duration(message: DescMessage, text: str) -> Message:
+    if _DURATION.fullmatch(text) is None:  # the codec also takes "1.s"
+        raise ValueError(text)
+    return _from_json(message, text)
+
+
 def _field_mask(message: DescMessage, text: str) -> Message:
     """Read a field mask. Beyond ProtoJSON, which wants `displayName`, paths may be spelled as in the proto file."""
     paths: list[str] = []
     for path in text.split(",") if text else ():
+        if _MASK_PATH.fullmatch(path) is None:
+            raise ValueError(text)
         if "_" in path:
-            paths.append(path if _PROTO_PATH.fullmatch(path) else _refuse(path))
+            paths.append(path)
         else:
-            paths += getattr(_from_json(message, path or _refuse(path)), "paths")  # noqa: B009 # the type is dynamic
+            paths += getattr(_from_json(message, path), "paths")  # noqa: B009 # the type is dynamic
     return message.type(paths=paths)
 
 
@@ -175,7 +183,3 @@ def _from_json(message: DescMessage, text: str) -> Message:
         return message_from_json_value(message.type, text)
     except CODEC_ERRORS as error:
         raise ValueError(text) from error
-
-
-def _refuse(text: str) -> str:
-    raise ValueError(text)

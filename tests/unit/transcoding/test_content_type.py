@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway.model.errors import GatewayError
+from api_gateway.transcoding.content_type import Format, format_of
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        pytest.param(b"", Format.JSON, id="none"),
+        pytest.param(b"application/json", Format.JSON, id="json"),
+        pytest.param(b"Application/JSON", Format.JSON, id="case"),
+        pytest.param(b"application/json; charset=utf-8", Format.JSON, id="charset"),
+        pytest.param(b'application/json ;charset="UTF-8"', Format.JSON, id="quoted_charset"),
+        pytest.param(b"application/json;", Format.JSON, id="empty_parameter"),
+        pytest.param(b"application/json; version=1; charset=utf8", Format.JSON, id="other_parameter"),
+        pytest.param(b"application/merge-patch+json", Format.JSON, id="json_suffix"),
+        pytest.param(b"application/vnd.acme.v1+json; charset=utf-8", Format.JSON, id="vendor"),
+        pytest.param(b"application/x-www-form-urlencoded", Format.FORM, id="form"),
+        pytest.param(b"application/x-www-form-urlencoded; charset=UTF-8", Format.FORM, id="form_charset"),
+    ],
+)
+def test_supported_types(content_type: bytes, expected: Format) -> None:
+    """semantics 14."""
+    assert format_of(content_type) is expected
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        pytest.param(b"text/plain", id="text"),
+        pytest.param(b"text/json", id="text_json"),
+        pytest.param(b"application/xml", id="xml"),
+        pytest.param(b"application/grpc", id="grpc"),
+        pytest.param(b"application/grpc+proto", id="grpc_proto"),
+        pytest.param(b"multipart/form-data; boundary=x", id="multipart"),
+        pytest.param(b"application/jsonx", id="longer"),
+        pytest.param(b"application/json; charset=latin-1", id="latin1"),
+        pytest.param(b'application/json; charset="utf-16"', id="utf16"),
+        pytest.param(b"application/json; charset=utf-8; charset=utf-7", id="two_charsets"),
+        pytest.param(b"application/json, text/html", id="two_values"),
+        pytest.param(b"application/json\x00", id="nul"),
+        pytest.param(b"application", id="no_slash"),
+        pytest.param(b"/", id="slash"),
+        pytest.param(b"application/json" + b"; a=b" * 100, id="long"),
+    ],
+)
+def test_other_types_are_415(content_type: bytes) -> None:
+    """semantics 14."""
+    with pytest.raises(GatewayError) as caught:
+        format_of(content_type)
+    assert (caught.value.http, caught.value.reason) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@given(st.one_of(st.binary(max_size=60), st.text('application/json;=" charset', max_size=60).map(str.encode)))
+def test_any_value_is_decided(content_type: bytes) -> None:
+    try:
+        format_of(content_type)
+    except GatewayError as error:
+        assert error.http == 415
