@@ -59,9 +59,8 @@ def _any(type_url: str, value: bytes) -> bytes:
 def test_writes_what_google_writes(name: str, option: str, data: st.DataObject) -> None:
     """semantics 17: ProtoJSON exactly, with each option."""
     message = data.draw(messages(name))
-    kind, body = encoder(_METHODS[name], **({option: True} if option != "default" else {})).encode(
-        message.SerializeToString()
-    )
+    chosen: dict[str, Any] = {option: True} if option != "default" else {}
+    kind, body = encoder(_METHODS[name], **chosen).encode(message.SerializeToString())
     expected = json.loads(json_format.MessageToJson(message, descriptor_pool=POOL, **_OPTIONS[option]))
     if option == "enums_as_ints":
         # An intended difference: NullValue is null in ProtoJSON whatever the option; Google's Python writes 0.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ _REFUSED: list[tuple[str, str, bytes, str, str]] = [
     ("int_plus", "Scalars", b'{"anInt32": "+1"}', "INVALID_FIELD", "anInt32"),
     ("int_escaped_plus", "Scalars", b'{"anInt32": "\\u002b1"}', "INVALID_FIELD", "anInt32"),
     ("int_space", "Scalars", b'{"anInt32": " 1"}', "INVALID_FIELD", "anInt32"),
-    ("int_arabic_digit", "Scalars", '{"anInt32": "١"}'.encode(), "INVALID_FIELD", "anInt32"),
+    ("int_arabic_digit", "Scalars", '{"anInt32": "\u0661"}'.encode(), "INVALID_FIELD", "anInt32"),
     ("int_arabic_escape", "Scalars", b'{"anInt32": "\\u0661"}', "INVALID_FIELD", "anInt32"),
     ("int_underscore_in_list", "Repeated", b'{"int64s": ["1", "1_0"]}', "INVALID_FIELD", "int64s[1]"),
     ("int_underscore_as_key", "Maps", b'{"int32Int32": {"1_0": 1}}', "INVALID_FIELD", "int32Int32"),
@@ -234,95 +235,33 @@ def test_reads_what_google_writes(name: str, data: st.DataObject) -> None:
     """semantics 11, 17: JSON written by google.protobuf becomes the same message, in all its spellings."""
     message = data.draw(messages(name))
     for options in ({}, {"preserving_proto_field_name": True}, {"use_integers_for_enums": True}, {"indent": None}):
-        text = json_format.MessageToJson(message, descriptor_pool=POOL, **options)  # type: ignore[arg-type] # a mix of kinds
+        text = json_format.MessageToJson(message, descriptor_pool=POOL, **options)
         # Through JSON and back: NaN has many bit patterns and one name.
         again = json_format.Parse(text, message_class(name)(), descriptor_pool=POOL)
         assert _same(_DECODERS[name].decode(text.encode()).to_binary(), again), text
 
 
-_TOKENS = [
-    "null",
-    "true",
-    "false",
-    "0",
-    "1",
-    "-1",
-    "1.0",
-    "1.5",
-    "1e2",
-    "2147483647",
-    "2147483648",
-    "4294967296",
-    "9223372036854775807",
-    "9223372036854775808",
-    "-9223372036854775809",
-    "18446744073709551616",
-    "1e19",
-    "1e-50",
-    "3.5e38",
-    "0.1e1",
-    '""',
-    '"a"',
-    '"1"',
-    '"-1"',
-    '"1.0"',
-    '"1e2"',
-    '"01"',
-    '"NaN"',
-    '"nan"',
-    '"Infinity"',
-    '"-Infinity"',
-    '"true"',
-    '"COLOUR_RED"',
-    '"colour_red"',
-    '"YQ=="',
-    '"YQ"',
-    '"-_"',
-    '"a?b"',
-    '"Y"',
-    '"2020-01-01T00:00:00Z"',
-    '"2020-01-01T00:00:00"',
-    '"2020-01-01T00:00:00.1+01:00"',
-    '"9999-12-31T23:59:59.999999999Z"',
-    '"1s"',
-    '"-1.5s"',
-    '".5s"',
-    '"315576000000s"',
-    '"315576000001s"',
-    '"a,b"',
-    '"fooBar"',
-    '"foo_bar"',
-    "[]",
-    "{}",
-    "[null]",
-    "[1]",
-    '["a"]',
-    '[1,"x"]',
-    '{"a":1}',
-    '{"1":1}',
-    '{"1":"a"}',
-    '{"true":true}',
-    '{"a":null}',
-    '{"a":{}}',
-    "[[1]]",
-    "[{}]",
-    '{"@type":"type.googleapis.com/everything.Tree","name":"x"}',
-    '{"@type":"type.googleapis.com/everything.Tree","x":1}',
-    '{"@type":"x"}',
-    '{"value":1}',
-    '"CLOSED_ONE"',
-    "99",
-    '{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}',
-    '{"label":"a"}',
-    '[{"label":"a"}]',
-]
+_TOKENS = re.findall(
+    r"\S+",
+    """
+    null true false 0 1 -1 1.0 1.5 1e2 2147483647 2147483648 4294967296 9223372036854775807 9223372036854775808
+    -9223372036854775809 18446744073709551616 1e19 1e-50 3.5e38 0.1e1 "" "a" "1" "-1" "1.0" "1e2" "01" "NaN" "nan"
+    "Infinity" "-Infinity" "true" "COLOUR_RED" "colour_red" "YQ==" "YQ" "-_" "a?b" "Y" "2020-01-01T00:00:00Z"
+    "2020-01-01T00:00:00" "2020-01-01T00:00:00.1+01:00" "9999-12-31T23:59:59.999999999Z" "1s" "-1.5s" ".5s"
+    "315576000000s" "315576000001s" "a,b" "fooBar" "foo_bar" [] {} [null] [1] ["a"] [1,"x"] {"a":1} {"1":1}
+    {"1":"a"} {"true":true} {"a":null} {"a":{}} [[1]] [{}]
+    {"@type":"type.googleapis.com/everything.Tree","name":"x"} {"@type":"type.googleapis.com/everything.Tree","x":1}
+    {"@type":"x"} {"value":1} "CLOSED_ONE" 99 {"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}
+    {"label":"a"} [{"label":"a"}]
+    """,
+)
 
 
 def _differs_on_purpose(kind: str, token: str) -> str:
     """Return why we may refuse a text that Google's Python library takes, or nothing.
 
-    That library converts with Python's int(), float() and a base64 decoder that skips what it does not know. C++, Java and Go
-    refuse all of these; so do we.
+    That library converts with Python's int(), float() and a base64 decoder that skips what it does not know. C++, Java
+    and Go refuse all of these; so do we.
     """
     if "Enum" in kind and token != '"COLOUR_RED"':
         return "enums: numbers are JSON integers, not fractions, booleans or texts"

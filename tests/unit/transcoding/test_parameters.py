@@ -29,46 +29,116 @@ def _read(name: str, query: str, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "query", "expected"),
     [
-        pytest.param("Scalars", "anInt32=5&aBool=true&aString=x", {"anInt32": 5, "aBool": True, "aString": "x"}, id="json"),
+        pytest.param(
+            "Scalars", "anInt32=5&aBool=true&aString=x", {"anInt32": 5, "aBool": True, "aString": "x"}, id="json"
+        ),
         pytest.param("Scalars", "an_int32=5&a_bool=true", {"anInt32": 5, "aBool": True}, id="proto_names"),
-        pytest.param("Scalars", "aColour=COLOUR_RED&anAlias=1", {"aColour": "COLOUR_RED", "anAlias": "ALIAS_ONE"}, id="enum"),
-        pytest.param("Names", "custom-Name=a&field1=b&FieldName2=c", {"custom-Name": "a", "field1": "b", "FieldName2": "c"},
-                     id="json_name"),
-        pytest.param("Names", "renamed=a&dotted=b", {"custom-Name": "a", "with.dot": "b"}, id="proto_name_of_json_name"),
-        pytest.param("Keywords", "class=a&from=1&None.self=b&lambda[if]=c&__init__=d&to_json=e",
-                     {"class": "a", "from": 1, "None": {"self": "b"}, "lambda": {"if": "c"}, "Init": "d", "toJson": "e"},
-                     id="python_keywords"),
-        pytest.param("Everything", "inner.level=HIGH&inner.id=x&tree.left.right.name=y",
-                     {"inner": {"level": "HIGH", "id": "x"}, "tree": {"left": {"right": {"name": "y"}}}}, id="nested"),
-        pytest.param("Everything", "well_known.int64Value=5&wellKnown.string_value=",
-                     {"wellKnown": {"int64Value": "5", "stringValue": ""}}, id="mixed_spelling"),
-        pytest.param("Repeated", "int32s=1&int32s=2&int32s=1&strings=&strings=b",
-                     {"int32s": [1, 2, 1], "strings": ["", "b"]}, id="repeated"),
-        pytest.param("Repeated", "timestamps=2020-01-01T00:00:00Z&int64Values=5&colours=1&bytess=YQ",
-                     {"timestamps": ["2020-01-01T00:00:00Z"], "int64Values": ["5"], "colours": ["COLOUR_RED"],
-                      "bytess": ["YQ=="]}, id="repeated_of_all_kinds"),
-        pytest.param("Repeated", 'values=1&values="a"&values=null&structs={"a":[1]}&lists=[]',
-                     {"values": [1.0, "a", None], "structs": [{"a": [1.0]}], "lists": [[]]}, id="repeated_json"),
-        pytest.param("Maps", "stringString[a.b[c]]=v&int32Int32[-5]=6&boolBool[true]=false&stringColour[x]=COLOUR_RED",
-                     {"stringString": {"a.b[c]": "v"}, "int32Int32": {"-5": 6}, "boolBool": {"true": False},
-                      "stringColour": {"x": "COLOUR_RED"}}, id="maps"),
-        pytest.param("Maps", "string_string%5Bk%5D=v&stringString[]=e&stringValue[x]=[null]&sint32Float[1]=NaN",
-                     {"stringString": {"k": "v", "": "e"}, "stringValue": {"x": [None]}, "sint32Float": {"1": "NaN"}},
-                     id="maps_escaped_and_empty_key"),
-        pytest.param("WellKnown", "timestamp=2020-01-01T00:00:00Z&duration=1.5s&mask=a_b,cD&nullValue=null",
-                     {"timestamp": "2020-01-01T00:00:00Z", "duration": "1.500s", "mask": "aB,cD"}, id="well_known"),
-        pytest.param("WellKnown", 'struct={"a":{"b":null}}&value="text"&list=[1,true]',
-                     {"struct": {"a": {"b": None}}, "value": "text", "list": [1.0, True]}, id="struct_value_list"),
-        pytest.param("Oneofs", "number=1&class=x&beside=b", {"number": 1, "class": "x", "beside": "b"}, id="two_oneofs"),
-        pytest.param("Oneofs", "message.anInt32=1&message.aBool=true", {"message": {"anInt32": 1, "aBool": True}},
-                     id="one_message_member_in_parts"),
+        pytest.param(
+            "Scalars", "aColour=COLOUR_RED&anAlias=1", {"aColour": "COLOUR_RED", "anAlias": "ALIAS_ONE"}, id="enum"
+        ),
+        pytest.param(
+            "Names",
+            "custom-Name=a&field1=b&FieldName2=c",
+            {"custom-Name": "a", "field1": "b", "FieldName2": "c"},
+            id="json_name",
+        ),
+        pytest.param(
+            "Names", "renamed=a&dotted=b", {"custom-Name": "a", "with.dot": "b"}, id="proto_name_of_json_name"
+        ),
+        pytest.param(
+            "Keywords",
+            "class=a&from=1&None.self=b&lambda[if]=c&__init__=d&to_json=e",
+            {"class": "a", "from": 1, "None": {"self": "b"}, "lambda": {"if": "c"}, "Init": "d", "toJson": "e"},
+            id="python_keywords",
+        ),
+        pytest.param(
+            "Everything",
+            "inner.level=HIGH&inner.id=x&tree.left.right.name=y",
+            {"inner": {"level": "HIGH", "id": "x"}, "tree": {"left": {"right": {"name": "y"}}}},
+            id="nested",
+        ),
+        pytest.param(
+            "Everything",
+            "well_known.int64Value=5&wellKnown.string_value=",
+            {"wellKnown": {"int64Value": "5", "stringValue": ""}},
+            id="mixed_spelling",
+        ),
+        pytest.param(
+            "Repeated",
+            "int32s=1&int32s=2&int32s=1&strings=&strings=b",
+            {"int32s": [1, 2, 1], "strings": ["", "b"]},
+            id="repeated",
+        ),
+        pytest.param(
+            "Repeated",
+            "timestamps=2020-01-01T00:00:00Z&int64Values=5&colours=1&bytess=YQ",
+            {
+                "timestamps": ["2020-01-01T00:00:00Z"],
+                "int64Values": ["5"],
+                "colours": ["COLOUR_RED"],
+                "bytess": ["YQ=="],
+            },
+            id="repeated_of_all_kinds",
+        ),
+        pytest.param(
+            "Repeated",
+            'values=1&values="a"&values=null&structs={"a":[1]}&lists=[]',
+            {"values": [1.0, "a", None], "structs": [{"a": [1.0]}], "lists": [[]]},
+            id="repeated_json",
+        ),
+        pytest.param(
+            "Maps",
+            "stringString[a.b[c]]=v&int32Int32[-5]=6&boolBool[true]=false&stringColour[x]=COLOUR_RED",
+            {
+                "stringString": {"a.b[c]": "v"},
+                "int32Int32": {"-5": 6},
+                "boolBool": {"true": False},
+                "stringColour": {"x": "COLOUR_RED"},
+            },
+            id="maps",
+        ),
+        pytest.param(
+            "Maps",
+            "string_string%5Bk%5D=v&stringString[]=e&stringValue[x]=[null]&sint32Float[1]=NaN",
+            {"stringString": {"k": "v", "": "e"}, "stringValue": {"x": [None]}, "sint32Float": {"1": "NaN"}},
+            id="maps_escaped_and_empty_key",
+        ),
+        pytest.param(
+            "WellKnown",
+            "timestamp=2020-01-01T00:00:00Z&duration=1.5s&mask=a_b,cD&nullValue=null",
+            {"timestamp": "2020-01-01T00:00:00Z", "duration": "1.500s", "mask": "aB,cD"},
+            id="well_known",
+        ),
+        pytest.param(
+            "WellKnown",
+            'struct={"a":{"b":null}}&value="text"&list=[1,true]',
+            {"struct": {"a": {"b": None}}, "value": "text", "list": [1.0, True]},
+            id="struct_value_list",
+        ),
+        pytest.param(
+            "Oneofs", "number=1&class=x&beside=b", {"number": 1, "class": "x", "beside": "b"}, id="two_oneofs"
+        ),
+        pytest.param(
+            "Oneofs",
+            "message.anInt32=1&message.aBool=true",
+            {"message": {"anInt32": 1, "aBool": True}},
+            id="one_message_member_in_parts",
+        ),
         pytest.param("Optionals", "anInt32=0&aString=", {"anInt32": 0, "aString": ""}, id="presence"),
-        pytest.param("legacy.Legacy", "name=n&box.label=b&child.name=c&closed=2",
-                     {"name": "n", "box": {"label": "b"}, "child": {"name": "c"}, "closed": "CLOSED_TWO"}, id="proto2"),
-        pytest.param("modern.Modern", "required=r&delimited.required=q&expanded=1&expanded=2",
-                     {"required": "r", "delimited": {"required": "q"}, "expanded": [1, 2]}, id="editions"),
+        pytest.param(
+            "legacy.Legacy",
+            "name=n&box.label=b&child.name=c&closed=2",
+            {"name": "n", "box": {"label": "b"}, "child": {"name": "c"}, "closed": "CLOSED_TWO"},
+            id="proto2",
+        ),
+        pytest.param(
+            "modern.Modern",
+            "required=r&delimited.required=q&expanded=1&expanded=2",
+            {"required": "r", "delimited": {"required": "q"}, "expanded": [1, 2]},
+            id="editions",
+        ),
     ],
-)  # fmt: skip
+)
 def test_parameters_become_fields(name: str, query: str, expected: Any) -> None:
     """semantics 11."""
     assert _read(name, query) == expected

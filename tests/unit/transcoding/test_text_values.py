@@ -58,7 +58,8 @@ def test_scalars(scalar: ScalarType, text: str, value: object) -> None:
     assert _convert(scalar, text) == value
 
 
-_NO_INTEGERS = ["", " ", "+1", " 1", "1 ", "1_0", "01", "0x1", "1,0", "--1", "-", "1.5", "1e-1", "١", "１", "NaN", "1e400",
+_NO_INTEGERS = ["", " ", "+1", " 1", "1 ", "1_0", "01", "0x1", "1,0", "--1", "-", "1.5",
+                "1e-1", "\u0661", "\uff11", "NaN", "1e400",
                 "1\n", "true", "9" * 5000, "1" + "0" * 30, "1e20", "9007199254740993.0"]  # fmt: skip
 
 
