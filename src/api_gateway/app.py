@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from . import __version__
@@ -123,6 +124,8 @@ class Gateway:
         # What exists now lives as long as the worker: no collection needs to look at it again.
         gc.collect()
         gc.freeze()
+        # Requests leave hardly any cycles; looking for them every 700 objects costs 2 % of a request.
+        gc.set_threshold(20_000, 20, 100)
 
     async def stop(self) -> bool:
         """Stop accepting, let requests finish within the drain timeout, then close everything.
@@ -224,7 +227,7 @@ class Gateway:
             ("POST", "/admin/refresh-routes"): RefreshRoutes(self._refresh, (*limits, guard)),
         }
         return Proxy(
-            clock=self._loop.time,
+            clock=monotonic,
             client_address=ClientAddress(self._settings.trusted_proxies),
             endpoints=endpoints,
             unmatched_policies=limits,

@@ -88,16 +88,22 @@ class Proxy:
         permit: Permit | None = None
         try:
             self._identify(exchange)
-            request.path = normalise_path(request.path)
-            if request.path in self._endpoint_paths:
+            request.path = path = normalise_path(request.path)
+            if path in self._endpoint_paths:
                 return self._finished(exchange, await self._operate(exchange))
 
-            route, variables = await self._match(exchange)
+            try:
+                route, variables = self.routes.match(request.method, path)
+            except GatewayError:
+                await self._admit_unmatched(exchange)
+                raise
             exchange.route, exchange.service = route.template, route.service
             exchange.deadline_s = request.started_s + self._timeout_s(request, route)
 
             permit = Permit(route.policies)
-            await permit.obtain(exchange, self._clock())
+            waiting = permit.obtain(exchange, self._clock())
+            if waiting is not None:
+                await waiting
 
             body = b""
             if request.body is not None:
@@ -151,11 +157,14 @@ class Proxy:
         """Give the exchange its ids and the client's address."""
         headers = exchange.request.headers
         self._client_address.admit(exchange, 0.0)
-        exchange.request_id = request_id(headers.get(b"x-request-id"))
         trace = continue_trace(headers, is_root_sampled=self._is_root_sampled())
         exchange.trace_id, exchange.span_id, exchange.trace_sampled = trace.trace_id, trace.span_id, trace.is_sampled
-        exchange.metadata.append((b"traceparent", format_traceparent(trace)))
-        exchange.response_headers.append((b"x-request-id", exchange.request_id.encode()))
+        incoming = headers.get(b"x-request-id")
+        # Without an id from the caller, the trace's serves as well: unique, and one less to look up.
+        exchange.request_id = trace.trace_id if incoming is None else request_id(incoming)
+        identifier = (b"x-request-id", exchange.request_id.encode())
+        exchange.metadata += ((b"traceparent", format_traceparent(trace)), identifier)
+        exchange.response_headers.append(identifier)
 
     async def _operate(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -173,34 +182,27 @@ class Proxy:
             )
         exchange.route = endpoint.template
         exchange.deadline_s = request.started_s + self._max_timeout_s
-        if endpoint.policies:
-            await Permit(endpoint.policies).obtain(exchange, self._clock())
+        waiting = Permit(endpoint.policies).obtain(exchange, self._clock())
+        if waiting is not None:
+            await waiting
         response = await endpoint.answer(request)
         response.headers.extend(exchange.response_headers)
         return response
 
-    async def _match(self, exchange: Exchange) -> tuple[Route, tuple[str, ...]]:
-        """Find the route. What matches none counts against the client's limit all the same."""
-        request = exchange.request
-        try:
-            return self.routes.match(request.method, request.path)
-        except GatewayError:
-            permit = Permit(self._unmatched_policies)
-            await permit.obtain(exchange, self._clock())
-            raise
+    async def _admit_unmatched(self, exchange: Exchange) -> None:
+        """Count what matches no route against the client's limit all the same."""
+        waiting = Permit(self._unmatched_policies).obtain(exchange, self._clock())
+        if waiting is not None:
+            await waiting
 
     def _timeout_s(self, request: Request, route: Route) -> float:
         """Return the smallest of the route's, the server's and the client's timeouts (semantics 30)."""
         headers = request.headers
         timeout_s = route.timeout_s
-        for name, parse in _TIMEOUT_HEADERS:
-            value = headers.get(name)
-            if value is not None:
-                try:
-                    timeout_s = min(timeout_s, parse(value.decode("ascii")))
-                except ValueError as error:
-                    shown = name.decode()
-                    raise bad_request(f"the header {shown} is malformed: {error}", "INVALID_TIMEOUT") from None
+        if b"x-request-timeout" in headers:
+            timeout_s = min(timeout_s, _parse_timeout(headers, b"x-request-timeout", parse_seconds))
+        if b"grpc-timeout" in headers:
+            timeout_s = min(timeout_s, _parse_timeout(headers, b"grpc-timeout", parse_grpc_timeout))
         return timeout_s
 
     def _success(
@@ -245,7 +247,9 @@ class Proxy:
         self._listener.finished(exchange)
 
 
-_TIMEOUT_HEADERS: Final[tuple[tuple[bytes, Callable[[str], float]], ...]] = (
-    (b"x-request-timeout", parse_seconds),
-    (b"grpc-timeout", parse_grpc_timeout),
-)
+def _parse_timeout(headers: Mapping[bytes, bytes], name: bytes, parse: Callable[[str], float]) -> float:
+    try:
+        return parse(headers[name].decode("ascii"))
+    except ValueError as error:
+        shown = name.decode()
+        raise bad_request(f"the header {shown} is malformed: {error}", "INVALID_TIMEOUT") from None

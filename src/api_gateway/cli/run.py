@@ -98,7 +98,7 @@ def _share(settings: Settings, directory: Path) -> Shared:
         settings=settings,
         state=LocalStoreFile(state, max_memory_bytes=int(settings.rate_limit.max_memory) + STATE_RESERVE_BYTES),
         metrics_directory=metrics,
-        writer=LogWriter(is_threaded=False),
+        writer=LogWriter(is_threaded=False, is_shared=settings.server.workers > 1),
     )
 
 

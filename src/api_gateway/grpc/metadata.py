@@ -72,6 +72,9 @@ class Status:
     """Serialized `google.rpc.Status`, empty when there was none."""
 
 
+_OK: Final = Status(code=Code.OK)
+
+
 def read_status(trailers: Iterable[tuple[bytes, bytes]]) -> Status | None:
     """Return the status that trailers carry, None when they have no `grpc-status`.
 
@@ -79,6 +82,8 @@ def read_status(trailers: Iterable[tuple[bytes, bytes]]) -> Status | None:
     """
     fields = dict(trailers)
     text = fields.get(b"grpc-status")
+    if text == b"0":
+        return _OK
     if text is None:
         return None
     message = decode_status_message(fields.get(b"grpc-message", b""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from ..model.exchange import Exchange
 from ..model.policy import Policy
@@ -17,12 +17,25 @@ class Permit:
         self._policies = policies
         self._admitted = 0
 
-    async def obtain(self, exchange: Exchange, now_s: float) -> None:
-        """Ask every policy in turn; the first that refuses raises GatewayError, and those behind it are not asked."""
+    def obtain(self, exchange: Exchange, now_s: float) -> Awaitable[None] | None:
+        """Ask every policy in turn; the first that refuses raises GatewayError, and those behind it are not asked.
+
+        Returns None when all decided at once, as they nearly always do, else what is to be awaited.
+        """
         for policy in self._policies:
             waiting = policy.admit(exchange, now_s)
             if waiting is not None:
-                await waiting
+                return self._obtain_later(exchange, now_s, waiting)
+            self._admitted += 1
+        return None
+
+    async def _obtain_later(self, exchange: Exchange, now_s: float, waiting: Awaitable[None]) -> None:
+        await waiting
+        self._admitted += 1
+        for policy in self._policies[self._admitted :]:
+            later = policy.admit(exchange, now_s)
+            if later is not None:
+                await later
             self._admitted += 1
 
     def settle(self, exchange: Exchange, now_s: float) -> None:

@@ -15,8 +15,12 @@ _FORWARDED: Final[dict[bytes, bytes]] = {
     b"user-agent": b"x-forwarded-user-agent",
     b"tracestate": b"tracestate",
     b"baggage": b"baggage",
+    b"host": b"x-forwarded-host",
 }
 """Request headers that become metadata, by the key they get. `traceparent` and `x-request-id` are made anew."""
+
+_PROTO: Final = ((b"x-forwarded-proto", b"http"), (b"x-forwarded-proto", b"https"))
+"""By whether the client's connection is encrypted."""
 
 _METADATA_PREFIX: Final = b"grpc-metadata-"
 _RESERVED_STARTS: Final = (b"grpc-", b"content-", b":", b"x-forwarded-")
@@ -51,28 +55,22 @@ _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 
 def request_metadata(exchange: Exchange) -> HeaderList:
-    """Return the metadata for the backend: what the allow-list names, `grpc-metadata-*`, and who is calling.
+    """Return the metadata for the backend: who is calling, what the allow-list names, and `grpc-metadata-*`.
 
     Values that metadata cannot carry (not printable ASCII) are left out. What policies put into `exchange.metadata` comes last.
     Raises GatewayError 400 for a `-bin` value that is not base64.
     """
     request = exchange.request
     headers = request.headers
-    metadata: HeaderList = []
+    metadata: HeaderList = [(b"x-forwarded-for", exchange.client_address.encode()), _PROTO[request.is_tls]]
     for name, value in headers.items():
         key = _FORWARDED.get(name)
         if key is not None:
             if value.isascii():
-                metadata.append((key, value.replace(b"\t", b" ")))
-        elif name.startswith(_METADATA_PREFIX):
+                metadata.append((key, value if b"\t" not in value else value.replace(b"\t", b" ")))
+        elif name[:5] == b"grpc-" and name.startswith(_METADATA_PREFIX):
             _add_custom(metadata, name[len(_METADATA_PREFIX) :], value)
-    metadata.append((b"x-request-id", exchange.request_id.encode()))
-    metadata.append((b"x-forwarded-for", exchange.client_address.encode()))
-    host = headers.get(b"host")
-    if host is not None:
-        metadata.append((b"x-forwarded-host", host))
-    metadata.append((b"x-forwarded-proto", b"https" if request.is_tls else b"http"))
-    metadata.extend(exchange.metadata)
+    metadata += exchange.metadata
     return metadata
 
 
