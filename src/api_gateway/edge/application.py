@@ -25,13 +25,20 @@ class EdgeLimits:
     """Bounds of client connections. Times in seconds, sizes in bytes."""
 
     header_timeout_s: float = 10.0
+    """From a request's first byte to the end of its header; trickling does not extend it."""
     body_timeout_s: float = 60.0
+    """What a body gets beyond that. The time in which the gateway itself holds the client back does not count."""
     idle_timeout_s: float = 75.0
+    """How long a connection may wait for its next request."""
+    write_timeout_s: float = 30.0
+    """How long a client may leave an answer unread; one that takes 1 KiB a second or more may go on."""
+    linger_s: float = 1.0
+    """How long a connection that is about to close still takes what is on its way: a request while draining, or bytes
+    to be thrown away behind the last answer, which a reset would destroy."""
     max_uri_bytes: int = 8_192
     max_header_bytes: int = 65_536
     max_header_count: int = 100
+    """Fields of one request, those of its trailer included."""
     max_connections: int = 10_000
-    write_timeout_s: float = 30.0
-    """How long a client may leave a finished answer unread."""
     max_pipelined: int = 100
     """Requests of one connection that may wait behind the one being answered."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
 import uvloop
@@ -53,13 +53,13 @@ def run_process(
     make: Callable[[], Serving],
     listeners: Sequence[socket.socket],
     *,
-    on_started: Callable[[Serving], Awaitable[None]] | None = None,
+    on_started: Callable[[Serving], Coroutine[Any, Any, None]] | None = None,
     on_loop: Callable[[asyncio.AbstractEventLoop, Signals], None] | None = None,
 ) -> int:
     """Serve until a signal comes; return the exit code: 0 after a drain, also one that had to cut requests off.
 
-    `make` is called inside the loop. `on_started` runs beside the serving and is cancelled with it; `on_loop` is told of the loop
-    and may ask for the end.
+    `make` is called inside the loop. `on_started` runs beside the serving and is cancelled with it; `on_loop` is told
+    of the loop and may ask for the end.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(make, listeners, on_started, on_loop))
@@ -68,7 +68,7 @@ def run_process(
 async def _serve(
     make: Callable[[], Serving],
     listeners: Sequence[socket.socket],
-    on_started: Callable[[Serving], Awaitable[None]] | None,
+    on_started: Callable[[Serving], Coroutine[Any, Any, None]] | None,
     on_loop: Callable[[asyncio.AbstractEventLoop, Signals], None] | None,
 ) -> int:
     loop = asyncio.get_running_loop()
@@ -77,9 +77,9 @@ async def _serve(
         on_loop(loop, signals)
     serving = make()
     await serving.start(listeners)
-    beside: list[asyncio.Future[None]] = []
+    beside: list[asyncio.Task[None]] = []
     if on_started is not None:
-        beside.append(asyncio.ensure_future(on_started(serving)))
+        beside.append(loop.create_task(on_started(serving), name="started"))
     await signals.first.wait()
     for task in beside:
         task.cancel()
@@ -87,9 +87,9 @@ async def _serve(
     insisting = loop.create_task(signals.second.wait(), name="second signal")
     await asyncio.wait((stopping, insisting), return_when=asyncio.FIRST_COMPLETED)
     is_stopped = stopping.done()
-    ending: list[asyncio.Future[Any]] = [*beside, stopping, insisting]
-    for future in ending:
-        future.cancel()
+    ending: list[asyncio.Task[Any]] = [*beside, stopping, insisting]
+    for task in ending:
+        task.cancel()
     for result in await asyncio.gather(*ending, return_exceptions=True):
         if isinstance(result, Exception):
             raise result

@@ -60,10 +60,12 @@ class Server:
         return len(self._connections)
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Accept connections on listening sockets, which stay the caller's."""
+        """Accept connections on listening sockets. `drain` closes them; until then they are the caller's."""
         self._listeners = listeners
         for listener in listeners:
-            self._servers.append(await self._loop.create_server(self._connection, sock=listener.dup()))
+            # Without a backlog, the loop would listen again with one of 100.
+            server = await self._loop.create_server(self._connection, sock=listener.dup(), backlog=BACKLOG)
+            self._servers.append(server)
 
     def _connection(self) -> Http1Connection:
         return Http1Connection(self, self._loop)
@@ -84,32 +86,46 @@ class Server:
     async def drain(self, timeout_s: float) -> bool:
         """Stop accepting and let what is in flight finish; return whether all did within `timeout_s`.
 
-        Connections the kernel had already accepted for us are served too. What is left at the end is cut off.
+        Connections the kernel had already accepted for us are served too. What is left at the end is cut off, and
+        cancelled before this returns. When this is cancelled, connections stay as they are.
         """
         self.is_draining = True
-        await self._accept_backlog()
+        for accepted in self._stop_accepting():
+            await self._loop.connect_accepted_socket(self._connection, accepted)
+        for connection in self._connections:
+            connection.drain()
+        is_clean = await self._is_emptied(timeout_s)
+        for connection in list(self._connections):
+            connection.abort()
+        return is_clean
+
+    def _stop_accepting(self) -> list[socket.socket]:
+        """Close the listeners; return what clients had opened before.
+
+        Nothing is awaited between the last accept and the close: whoever comes later must be refused, or sent to
+        another process that listens on the same port, and not be left in a queue that nobody looks at.
+        """
         for server in self._servers:
             server.close()
-        for connection in list(self._connections):
-            connection.drain()
-        is_clean = True
+        accepted = []
+        for listener in self._listeners:
+            try:
+                while True:
+                    connection, _ = listener.accept()
+                    connection.setblocking(False)
+                    accepted.append(connection)
+            except OSError:
+                # The queue is empty; or there are no descriptors left, and then whoever waits in it is turned away.
+                pass
+            listener.close()
+        return accepted
+
+    async def _is_emptied(self, timeout_s: float) -> bool:
         if self._connections:
             self._empty = Pending()
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._empty
             except TimeoutError:
-                is_clean = False
-        for connection in list(self._connections):
-            connection.abort()
-        return is_clean
-
-    async def _accept_backlog(self) -> None:
-        for listener in self._listeners:
-            while True:
-                try:
-                    accepted, _ = listener.accept()
-                except (BlockingIOError, InterruptedError, OSError):
-                    break
-                accepted.setblocking(False)
-                await self._loop.connect_accepted_socket(self._connection, accepted)
+                return False
+        return True

@@ -1,0 +1,86 @@
+"""The way out to one client: back-pressure for streamed answers, and whether the client takes what is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from ..waiting import Pending
+from .response_writer import LAST_CHUNK, encode_chunk
+
+MIN_WRITE_BYTES_PER_S: Final = 1_024
+"""A client that reads its answer slower than this is cut off after the write timeout."""
+_NEVER_S: Final = float("inf")
+
+
+class Output:
+    """What is written to one transport. The connection passes on `pause_writing` and `resume_writing`."""
+
+    __slots__ = ("_timeout_s", "_transport", "_unsent_bytes", "_waiting", "due_s", "is_paused")
+
+    def __init__(self, transport: asyncio.Transport, timeout_s: float) -> None:
+        self.is_paused = False
+        """Whether nothing more should be written for now."""
+        self.due_s = _NEVER_S
+        """When `is_stalled` should be asked. Set by `pause` and `watch`."""
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self._unsent_bytes = 0
+        self._waiting: Pending[None] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything written has left for the client."""
+        return self._transport.get_write_buffer_size() == 0
+
+    def pause(self, now_s: float) -> None:
+        """Hold back what produces, and watch the client."""
+        self.is_paused = True
+        self.watch(now_s)
+
+    def resume(self) -> bool:
+        """Let a streamed answer go on; return whether there is one."""
+        self.is_paused = False
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return False
+        waiting.resolve(None)
+        return True
+
+    def watch(self, now_s: float) -> None:
+        """Begin to measure how much the client takes."""
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self.due_s = now_s + self._timeout_s
+
+    def is_stalled(self, now_s: float) -> bool:
+        """Whether the client took too little since the last look. The next look is due in one timeout."""
+        before_bytes = self._unsent_bytes
+        self.watch(now_s)
+        return before_bytes - self._unsent_bytes < MIN_WRITE_BYTES_PER_S * self._timeout_s
+
+    async def write_parts(self, stream: AsyncIterator[bytes], *, is_chunked: bool) -> None:
+        """Write a streamed answer part by part, each as soon as it is there, waiting while the client does not read.
+
+        Raises what the stream raises. The stream is closed in any case, at a cancel too: behind it is a call to a
+        backend.
+        """
+        write = self._transport.write
+        try:
+            async for part in stream:
+                if part:
+                    write(encode_chunk(part) if is_chunked else part)
+                if self.is_paused:
+                    self._waiting = Pending()
+                    await self._waiting
+            if is_chunked:
+                write(LAST_CHUNK)
+        finally:
+            await close_stream(stream)
+
+
+async def close_stream(stream: AsyncIterator[bytes]) -> None:
+    """Close a streamed answer that is not wanted, or no longer."""
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()
