@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from typing import Any
 
 import pytest
@@ -205,6 +206,37 @@ def test_deep_json_in_any_is_refused(inner: bytes) -> None:
         with pytest.raises(GatewayError) as caught:
             decoder("WellKnown", unknown_fields=unknown).decode(b'{"any":' + inner + b"}")
         assert caught.value.http == 400
+
+
+def _mebibyte(opening: bytes, item: bytes, closing: bytes) -> bytes:
+    return opening + b",".join([item] * (2**20 // (len(item) + 1))) + closing
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"[" * 2**20, id="brackets"),
+        pytest.param(b'{"name":' * 131_072, id="open_objects"),
+        pytest.param(b"{" + b",".join(b'"%d":1' % n for n in range(100_000)) + b"}", id="unknown_members"),
+        pytest.param(_mebibyte(b"{", b'"a":1', b"}"), id="repeated_members"),
+        pytest.param(_mebibyte(b'{"children":[', b"{}", b"]}"), id="empty_messages"),
+        pytest.param(_mebibyte(b'{"children":[', b"1", b"]}"), id="wrong_items"),
+        pytest.param(_mebibyte(b'{"children":[', b"[]", b"]}"), id="lists_for_messages"),
+        pytest.param(b'{"name":' + b"1" * 2**20 + b"}", id="digits"),
+        pytest.param(b'{"name":1e' + b"1" * 2**20 + b"}", id="exponent"),
+        pytest.param(b'{"name":"' + b"_" * 2**20 + b'","x":1}', id="underscores"),
+        pytest.param(b'"' * 2**20, id="quotes"),
+        pytest.param(b'{"name":"' + b"\\u0041" * 174_762 + b'","x":1}', id="escapes"),
+    ],
+)
+def test_a_hostile_mebibyte_is_refused_cheaply(text: bytes) -> None:
+    """H13: at most 50 ms of CPU a MiB."""
+    hostile = decoder("Tree")
+    started_s = time.process_time()
+    with pytest.raises(GatewayError) as caught:
+        hostile.decode(text)
+    assert time.process_time() - started_s < 0.050 * max(1, len(text) / 2**20)
+    assert caught.value.http == 400
 
 
 def test_many_free_values_are_refused_but_not_many_numbers() -> None:

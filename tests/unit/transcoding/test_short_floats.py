@@ -55,6 +55,8 @@ def _shortened(name: str, message: bytes) -> object:
         pytest.param("Repeated", {"floats": [0.1, 0.2], "messages": [{"aFloat": 0.3}]}, id="lists"),
         pytest.param("Maps", {"sint32Float": {"1": 0.1}, "stringMessage": {"a": {"aFloat": 0.2}}}, id="maps"),
         pytest.param("Oneofs", {"message": {"aFloat": 0.1}}, id="oneof_message"),
+        pytest.param("Oneofs", {"ratio": 0.1}, id="oneof_float"),
+        pytest.param("Oneofs", {"number": 1}, id="oneof_without_float"),
         pytest.param("WellKnown", {"floatValue": 0.1}, id="wrapper"),
         pytest.param("Everything", {"scalars": {"aFloat": 0.1}, "wellKnown": {"floatValue": 0.2}}, id="nested"),
     ],

@@ -133,6 +133,7 @@ _N = {
     "structure_100000_opening_arrays": b"[" * 100_000,
     "structure_1000000_opening_arrays": b"[" * 1_000_000,
     "structure_open_array_object": b'[{"":' * 50_000,
+    "structure_300_levels": b"[" * 300 + b"]" * 300,
     "structure_10000_levels": b"[" * 10_000 + b"]" * 10_000,
 }
 
