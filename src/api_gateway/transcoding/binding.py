@@ -70,7 +70,7 @@ def compile_binding(
     field = next((field for field in method.input.fields if body in (field.name, field.json_name)), None)
     if field is None:
         raise ValueError(f"body: {method.input.type_name} has no field {body}")
-    if any(name == field.name or name.startswith(f"{field.name}.") for name in rule.taken if "." not in name):
+    if field.name in rule.taken:
         raise ValueError(f"body: the field {field.name} is a path variable already")
     mask = mask_field(method.input, field) if verb.upper() == "PATCH" else None
     return FieldBodyBinding(rule, field, _field_reader(rule, field), mask)

@@ -190,6 +190,9 @@ class ParameterReader:
         if known is not None:
             return known, ""
         head, bracket, rest = key.partition("[")
+        entries = self._targets.get(f"{head}[") if bracket and rest.endswith("]") else None
+        if entries is not None:
+            return entries, rest[:-1]
         try:
             target = resolve(self._message, head, self._settings, self._registry, self._tables)
         except UnknownKeyError as error:
@@ -206,14 +209,18 @@ class ParameterReader:
                     "INVALID_PARAMETER",
                     field=_short(key),
                 )
+            self._remember(f"{head}[", target)
             return target, rest[:-1]
         if bracket:
             if self._ignores_unknown:
                 return None
             raise unknown_name(self._noun, key, key, [head], "UNKNOWN_PARAMETER")
+        self._remember(key, target)
+        return target, ""
+
+    def _remember(self, key: str, target: Target) -> None:
         if len(self._targets) < MAX_REMEMBERED:
             self._targets[key] = target
-        return target, ""
 
     def _refuse_taken(self, key: str, path: str) -> None:
         for taken, origin in self._taken.items():

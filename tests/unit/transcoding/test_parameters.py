@@ -274,6 +274,19 @@ def test_hostile_queries_are_decided_quickly(query: str) -> None:
     assert time.process_time() - started_s < 0.010
 
 
+def test_map_keys_are_free_whatever_came_before() -> None:
+    """A remembered map field takes every key, in both spellings, and only well-formed ones."""
+    reader = _reader("Maps")
+    for pairs in (
+        [("stringString[a]", "1"), ("stringString[b]", "2")],
+        [("string_string[]", "3"), ("stringValue[x]", "4")],
+    ):
+        reader.apply(descriptor("Maps").type(), pairs)
+    for key in ("stringString", "stringString[", "stringString]", "stringString[a"):
+        with pytest.raises(GatewayError):
+            reader.apply(descriptor("Maps").type(), [(key, "x")])
+
+
 @pytest.mark.parametrize(
     ("variable", "words"),
     [
