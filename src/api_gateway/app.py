@@ -35,6 +35,7 @@ from .policy.rate_limit import RateLimit
 from .proxy import Endpoint, Proxy
 from .routing.route import Route
 from .routing.table import RouteTable
+from .state.cluster import ClusterStore
 from .state.local import LocalStore, LocalStoreFile
 from .state.store import StoreError
 from .telemetry.access_log import AccessLog
@@ -75,8 +76,10 @@ class Gateway:
         configure_logging(shared.writer, level=settings.log.level)
         self.metrics = Metrics(shared.metrics_directory, version=__version__)
         self.metrics.watch_dropped_lines(lambda: shared.writer.dropped_lines)
-        self._store: LocalStore = shared.state.open(window_s=settings.rate_limit.window_seconds)
-        self._generation = self._store.read_generation()
+        self._local_store = shared.state.open(window_s=settings.rate_limit.window_seconds)
+        self._cluster_store = _cluster_store(settings, self._local_store)
+        self._store: LocalStore | ClusterStore = self._cluster_store or self._local_store
+        self._generation = self._local_store.read_generation()
 
         self._channels = {key: self._channel(key, service) for key, service in settings.services.items()}
         self._auth_channel = self._open_auth_channel()
@@ -116,6 +119,9 @@ class Gateway:
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
         """Begin to serve on listening sockets, which stay the caller's, and to discover."""
+        if self._cluster_store is not None:
+            await self._cluster_store.start()
+            self._generation = self._cluster_store.read_generation()
         if self._auth is not None:
             self._auth.start()
         self.watcher.start()
@@ -151,7 +157,9 @@ class Gateway:
             await asyncio.gather(self._housekeeper, return_exceptions=True)
         self._wheel.close()
         self.metrics.close(self._loop.time())
-        self._store.close()
+        if self._cluster_store is not None:
+            await self._cluster_store.close()
+        self._local_store.close()
         self._writer.close()
 
     async def _keep_house(self) -> None:
@@ -252,7 +260,8 @@ class Gateway:
             )
             policies.append(self._auth.bind(guarded, self._channels[planned.service]))
         service = self._settings.services[planned.service]
-        policies.append(self._breakers[planned.service].bind((planned.timeout_ms or service.timeout_ms) / 1000))
+        timeout_ms = min(planned.timeout_ms or service.timeout_ms, self._settings.server.request_timeout_ms)
+        policies.append(self._breakers[planned.service].bind(timeout_ms / 1000))
         return tuple(policies)
 
     def _publish(self, table: RouteTable[Route]) -> None:
@@ -299,15 +308,24 @@ class Gateway:
             error=status.error,
         )
 
-    def _render_metrics(self, accept: bytes) -> tuple[bytes, bytes]:
+    async def _render_metrics(self, accept: bytes) -> tuple[bytes, bytes]:
         self.metrics.flush(self._loop.time())
-        return self.metrics.render(accept)
+        # With thousands of routes it takes a second; requests go on meanwhile.
+        return await self._loop.run_in_executor(None, self.metrics.render, accept)
 
     async def _refresh(self) -> RefreshReport:
         if self._auth is not None:
             self._auth.forget_policies()
+        # A task of its own: what it awaits must not depend on the client staying.
         change, failed = await self._loop.create_task(self.watcher.refresh(), name="refresh on demand")
-        self._generation = self._store.bump_generation()
+        try:
+            if self._cluster_store is not None:
+                await self._cluster_store.bump_generation()
+            else:
+                self._local_store.bump_generation()
+            self._generation = self._store.read_generation()
+        except StoreError as error:
+            _log.warning("other workers were not told to refresh", reason=str(error))
         return RefreshReport(added=change.added, removed=change.removed, changed=change.changed, failed=failed)
 
 
@@ -320,6 +338,17 @@ def service_target(service: ServiceSettings) -> Target:
         ca_path=service.tls_ca_cert_path,
         client_cert_path=service.tls_client_cert_path,
         client_key_path=service.tls_client_key_path,
+    )
+
+
+def _cluster_store(settings: Settings, local: LocalStore) -> ClusterStore | None:
+    if settings.state.redis_url is None:
+        return None
+    return ClusterStore(
+        settings.state.redis_url,
+        local,
+        window_s=settings.rate_limit.window_seconds,
+        timeout_s=settings.state.timeout_ms / 1000,
     )
 
 

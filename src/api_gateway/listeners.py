@@ -95,7 +95,7 @@ class BreakerReports:
 
 
 class LimitReports:
-    """Implements `policy.rate_limit.RateLimitListener`."""
+    """Implements `policy.rate_limit.RateLimitListener`. Every failure counts; the log hears of one a minute."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -123,4 +123,7 @@ class AuthReports:
         self._metrics.auth_failures(reason.value).add()
 
     def _fetched(self, fetch: KeyFetch) -> None:
-        _auth_log.info("key set fetched", result=str(fetch))
+        if fetch.is_ok:
+            _auth_log.info("key set fetched", left_out=list(fetch.problems))
+        else:
+            _auth_log.warning("key set not fetched", reason=fetch.detail)

@@ -337,12 +337,12 @@ class Call(Pending[T]):
         status = read_status(trailers)
         error = None
         if status is None:
-            error = self._cut() if self._is_cut() else self._status_error(self._status_missing())
+            error = self._cut() if self._is_cut() else self._status_error(self._status_missing(), "UPSTREAM_NOT_GRPC")
         elif status.code != Code.OK:
             error = self._status_error(status)
         elif not self._is_response_grpc:
             # A status of OK does not make gRPC of another content type.
-            error = self._status_error(self._status_missing())
+            error = self._status_error(self._status_missing(), "UPSTREAM_NOT_GRPC")
         else:
             custom = self.trailers
             for header in trailers:
@@ -359,10 +359,12 @@ class Call(Pending[T]):
             return Status(code=Code.UNKNOWN, message="the backend ended its answer without a status")
         return status_without_grpc(self._http_status, self._response_content_type, self._shown_body)
 
-    def _status_error(self, status: Status) -> GatewayError:
+    def _status_error(self, status: Status, reason: str = "") -> GatewayError:
+        """Make the error of a status. A reason marks one that the backend did not state itself, but that was inferred."""
         return GatewayError(
             status.code,
             status.message,
+            reason=reason,
             source=Source.UPSTREAM,
             details=status.details,
             headers=((b"retry-after", b"1"),) if status.code == Code.UNAVAILABLE else (),
