@@ -111,6 +111,7 @@ class ParameterReader:
     __slots__ = (
         "_choices",
         "_ignores_unknown",
+        "_maps",
         "_message",
         "_noun",
         "_registry",
@@ -145,6 +146,7 @@ class ParameterReader:
         self._choices = dict(choices or {})
         self._tables: Tables = {}
         self._targets: dict[str, Target] = {}
+        self._maps: dict[str, Target] = {}
 
     def apply(self, message: Message, pairs: Pairs) -> None:
         """Set the fields that `pairs` name.
@@ -190,7 +192,7 @@ class ParameterReader:
         if known is not None:
             return known, ""
         head, bracket, rest = key.partition("[")
-        entries = self._targets.get(f"{head}[") if bracket and rest.endswith("]") else None
+        entries = self._maps.get(head) if bracket and rest.endswith("]") else None
         if entries is not None:
             return entries, rest[:-1]
         try:
@@ -209,18 +211,18 @@ class ParameterReader:
                     "INVALID_PARAMETER",
                     field=_short(key),
                 )
-            self._remember(f"{head}[", target)
+            self._remember(self._maps, head, target)
             return target, rest[:-1]
         if bracket:
             if self._ignores_unknown:
                 return None
             raise unknown_name(self._noun, key, key, [head], "UNKNOWN_PARAMETER")
-        self._remember(key, target)
+        self._remember(self._targets, key, target)
         return target, ""
 
-    def _remember(self, key: str, target: Target) -> None:
-        if len(self._targets) < MAX_REMEMBERED:
-            self._targets[key] = target
+    def _remember(self, targets: dict[str, Target], key: str, target: Target) -> None:
+        if len(self._targets) + len(self._maps) < MAX_REMEMBERED:
+            targets[key] = target
 
     def _refuse_taken(self, key: str, path: str) -> None:
         for taken, origin in self._taken.items():
