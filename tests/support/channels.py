@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,31 +22,53 @@ GENEROUS_S = 60.0
 """A deadline that no passing test reaches."""
 
 
-@dataclass(slots=True)
 class Recorder:
-    """Implements `ChannelObserver`: keeps what it is told."""
+    """Implements `ChannelObserver`: keeps what it is told, and wakes who waits for it."""
 
-    connections: list[int] = field(default_factory=list)
-    ready_count: int = 0
-    lost: list[str] = field(default_factory=list)
-    failed: list[tuple[str, float]] = field(default_factory=list)
-    """Reason and wait of each failed attempt."""
+    def __init__(self) -> None:
+        self.connections: list[int] = []
+        self.ready_count = 0
+        self.lost: list[str] = []
+        self.failed: list[tuple[str, float]] = []
+        """Reason and wait of each failed attempt."""
+        self._waiters: list[asyncio.Future[None]] = []
 
     def connections_changed(self, count: int) -> None:
         """Keep the count."""
         self.connections.append(count)
+        self._notify()
 
     def connected(self) -> None:
         """Count."""
         self.ready_count += 1
+        self._notify()
 
     def disconnected(self, reason: str) -> None:
         """Keep the reason."""
         self.lost.append(reason)
+        self._notify()
 
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
         """Keep reason and wait."""
         self.failed.append((reason, retry_in_s))
+        self._notify()
+
+    async def wait_until(self, is_true: Callable[[], bool]) -> None:
+        """Wait for a condition, looked at after each thing told. Without a limit: clocks may jump."""
+        while not is_true():
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    async def failures(self, count: int) -> None:
+        """Wait for so many failed attempts."""
+        await self.wait_until(lambda: len(self.failed) >= count)
+
+    def _notify(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class TestedChannel:

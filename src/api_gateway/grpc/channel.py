@@ -24,6 +24,7 @@ from ..http2.tls import TlsError, client_context, require_h2
 from ..model.errors import GatewayError, Source, unavailable
 from ..model.message import HeaderList
 from ..model.status import Code
+from ..waiting import Pending
 from .call import Call, CallHead, StreamCall, UnaryCall
 from .target import Target
 
@@ -34,6 +35,10 @@ BACKOFF_JITTER: Final = 0.2
 """The four numbers of grpc doc/connection-backoff.md."""
 GROW_AT_STREAMS: Final = 40
 """Open streams on the picked connection from which another one is opened, if the pool allows."""
+SHORT_LIFE_S: Final = 1.0
+MAX_SHORT_LIVES: Final = 2
+"""A backend that takes connections and drops them within `SHORT_LIFE_S` is called back at once this often, then with
+backoff: SETTINGS start the backoff over, so nothing else would keep waiting calls from hammering it."""
 DEFAULT_RECONNECT_GRACE_S: Final = 4.0
 """Long enough for the third attempt (0 s, 1 s, 2.6 s, each with jitter) after a connection was lost."""
 
@@ -103,6 +108,9 @@ class Channel:
         """All that are open, ready or not, draining or not."""
         self._ready: list[Connection] = []
         """Those that take new streams; replaced, never changed."""
+        self._ready_since_s: dict[Connection, float] = {}
+        self._short_lives = 0
+        """Connections in a row that were lost as soon as they were ready."""
         self._next = 0
         self._queue: OrderedDict[Call[Any], None] = OrderedDict()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -111,7 +119,7 @@ class Channel:
         self._grace_until_s = 0.0
         self._last_error = "not connected yet"
         self._is_shut_down = False
-        self._settings_waiters: dict[Connection, asyncio.Future[None]] = {}
+        self._settings_waiters: dict[Connection, Pending[None]] = {}
 
     # Calls
 
@@ -181,7 +189,12 @@ class Channel:
         return next((each for each in ready if each.can_open_stream), None)
 
     def _enqueue(self, call: Call[Any]) -> None:
+        now_s = self._loop.time()
+        if call.deadline_s <= now_s:
+            call.expire(now_s)
+            return
         if self._is_shut_down:
+            call._release(0)
             call._end(unavailable("the gateway is shutting down", "SHUTTING_DOWN"))
             return
         if self.state is State.TRANSIENT_FAILURE and not call.waits_for_ready:
@@ -223,6 +236,8 @@ class Channel:
         while self._queue:
             connection = self._pick()
             if connection is None:
+                if self._ready:
+                    self._grow()
                 return
             call, _ = self._queue.popitem(last=False)
             call.is_queued = False
@@ -328,8 +343,7 @@ class Channel:
     async def _attempt(self) -> None:
         started_s = self._loop.time()
         connection = Connection(ngh2.Role.CLIENT, self, loop=self._loop)
-        settings: asyncio.Future[None] = self._loop.create_future()
-        self._settings_waiters[connection] = settings
+        settings = self._settings_waiters[connection] = Pending[None]()
         try:
             async with asyncio.timeout(self._options.connect_timeout_s):
                 await self._open_transport(connection)
@@ -337,7 +351,8 @@ class Channel:
         except TimeoutError:
             connection.abort("connect timeout")
             self._failed(started_s, f"no connection within {self._options.connect_timeout_s:g} s")
-        except (OSError, TlsError, ConnectionError) as error:
+        except (OSError, TlsError, ValueError) as error:
+            # ValueError: a host or TLS domain that no resolver and no certificate can have.
             connection.abort(str(error))
             self._failed(started_s, _describe(error))
         except BaseException:
@@ -359,12 +374,12 @@ class Channel:
             ssl=context,
             server_hostname=target.tls.domain if target.tls is not None else None,
         )
-        if connection.is_closed:
-            raise ConnectionError("closed by the peer during the handshake")
-        self._connections.add(connection)
-        self._observer.connections_changed(len(self._connections))
         if target.tls is not None:
             require_h2(transport)
+        if not connection.is_closed:
+            # One that was closed already has told the waiter why.
+            self._connections.add(connection)
+            self._observer.connections_changed(len(self._connections))
 
     def _failed(self, started_s: float, reason: str) -> None:
         self._last_error = reason
@@ -381,6 +396,13 @@ class Channel:
         if self.state is State.TRANSIENT_FAILURE:
             self._fail_queue()
 
+    def _forget_backoff(self) -> None:
+        """Start over: a connection worked until now, whatever became of attempts to open more of them."""
+        self._backoff_s = 0.0
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+            self._retry_timer = None
+
     def _retry_due(self) -> None:
         self._retry_timer = None
         if self._loop.time() >= self._grace_until_s and not self._queue:
@@ -392,11 +414,19 @@ class Channel:
 
     def connection_ready(self, connection: Connection) -> None:
         """Let the connection take calls. Only now the backoff starts over (reliability G56)."""
+        if self.target.tls is not None and connection.transport is not None:
+            # SETTINGS may come with the end of the handshake, before the attempt has looked at what ALPN selected.
+            try:
+                require_h2(connection.transport)
+            except TlsError as error:
+                connection.abort(str(error))
+                return
         waiter = self._settings_waiters.get(connection)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-        self._backoff_s = 0.0
+        if waiter is not None:
+            waiter.resolve(None)
+        self._forget_backoff()
         self._grace_until_s = 0.0
+        self._ready_since_s[connection] = self._loop.time()
         self._ready = [*self._ready, connection]
         self._observer.connected()
         self._drain_queue()
@@ -418,8 +448,8 @@ class Channel:
     def connection_lost(self, connection: Connection, reason: str) -> None:
         """Forget the connection; reconnect when somebody waits."""
         waiter = self._settings_waiters.get(connection)
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(ConnectionError(reason))
+        if waiter is not None:
+            waiter.fail(ConnectionError(reason))
         if connection in self._connections:
             self._connections.remove(connection)
             self._observer.connections_changed(len(self._connections))
@@ -436,9 +466,15 @@ class Channel:
             return
         self._ready = [each for each in self._ready if each is not connection]
         self._last_error = reason
+        now_s = self._loop.time()
+        is_short_life = now_s - self._ready_since_s.pop(connection) < SHORT_LIFE_S
+        self._short_lives = self._short_lives + 1 if is_short_life else 0
         if not self._is_shut_down:
             if not self._ready:
-                self._grace_until_s = self._loop.time() + self._options.reconnect_grace_s
+                self._grace_until_s = now_s + self._options.reconnect_grace_s
+                self._forget_backoff()
+                if self._short_lives > MAX_SHORT_LIVES:
+                    self._failed(now_s, reason)
             self._observer.disconnected(reason)
             if self._queue and not self._ready:
                 self._connect()

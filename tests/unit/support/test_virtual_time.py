@@ -1,0 +1,48 @@
+"""The clock jumps where nothing happens, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tests.support.virtual_time import run_in_virtual_time
+
+
+def test_an_hour_takes_no_time() -> None:
+    async def wait() -> float:
+        started_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(3600)
+        return asyncio.get_running_loop().time() - started_s
+
+    started_s = time.monotonic()
+    assert 3600 <= run_in_virtual_time(wait()) < 3601
+    assert time.monotonic() - started_s < 60
+
+
+def test_timers_come_in_their_order() -> None:
+    async def wait() -> list[int]:
+        loop = asyncio.get_running_loop()
+        order: list[int] = []
+        for delay_s in (30, 10, 20):
+            loop.call_later(delay_s, order.append, delay_s)
+        await asyncio.sleep(40)
+        return order
+
+    assert run_in_virtual_time(wait()) == [10, 20, 30]
+
+
+def test_sockets_come_before_the_jump() -> None:
+    async def talk() -> bytes:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readexactly(2))
+            writer.close()
+
+        async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"hi")
+            async with asyncio.timeout(30):
+                answer = await reader.read()
+            writer.close()
+            return answer
+
+    assert run_in_virtual_time(talk()) == b"hi"
