@@ -83,7 +83,12 @@ class RouteCompiler:
             timeout_s=timeout_ms / 1000,
             body_limit_bytes=body_limit_bytes(planned.template.text, settings.body_limit),
             binding=compile_binding(
-                method, planned.variables, body=planned.body, settings=service.transcoding, registry=schema.registry
+                method,
+                planned.variables,
+                body=planned.body,
+                settings=service.transcoding,
+                registry=schema.registry,
+                verb=planned.verb,
             ),
             encoder=compile_encoder(
                 method,

@@ -11,7 +11,7 @@ from protobuf import DescField, DescMessage, Message, Registry
 from ..config.settings import TranscodingSettings
 from ..model.errors import GatewayError, bad_request
 from ..schema import Method
-from .content_type import Format, format_of, unsupported
+from .content_type import Format, format_of_body, unsupported
 from .explain import CODEC_ERRORS, explain
 from .field_mask import MaskReader, mask_field
 from .fields import HTTP_BODY, SPECIAL_TYPES, message_of, oneof_of, setter_of
@@ -271,7 +271,7 @@ def _whole_reader(rule: _Rule) -> BodyReader:
     forms = _form_reader(rule.message, rule)
 
     def read(body: bytes, content_type: bytes) -> tuple[Message, object]:
-        if format_of(content_type) is Format.JSON:
+        if format_of_body(content_type, body) is Format.JSON:
             return decoder.decode(body), None
         message = rule.message.type()
         if forms is None:
@@ -300,7 +300,7 @@ def _field_reader(rule: _Rule, field: DescField) -> BodyReader:
     opening = orjson.dumps({name: 0})[:-2]
 
     def read(body: bytes, content_type: bytes) -> tuple[Message, object]:
-        if format_of(content_type) is Format.JSON:
+        if format_of_body(content_type, body) is Format.JSON:
             value = parse_json(body)
             # One way for fields of every kind: the body becomes the value of a member. It is known to be one whole JSON
             # value, so nothing in it can reach beyond.

@@ -90,7 +90,7 @@ def _element_writer(element: Element) -> JsonWriter[Any]:
 def _enum_writer(enum: DescEnum) -> JsonWriter[int]:
     if enum.type_name == NULL_VALUE:
         return lambda value, options: "null"
-    # Of several names for one number the last, like the codec; `schema.py` puts the first one there.
+    # Of several names for one number the last, like the codec; `schema/spelling.py` puts the first one there.
     names = {value.number: f'"{value.name}"' for value in enum.values}
 
     def write(value: int, options: JsonOptions) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.model.errors import GatewayError
-from api_gateway.transcoding.content_type import Format, format_of
+from api_gateway.transcoding.content_type import Format, format_of, format_of_body
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,23 @@ def test_any_value_is_decided(content_type: bytes) -> None:
         format_of(content_type)
     except GatewayError as error:
         assert error.http == 415
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b'{"name": "Ada"}', Format.JSON, id="what curl -d sends"),
+        pytest.param(b' \n{"name": "Ada"}', Format.JSON, id="space before it"),
+        pytest.param(b"name=Ada", Format.FORM, id="a form"),
+        pytest.param(b"name={}", Format.FORM, id="a brace inside"),
+        pytest.param(b"", Format.FORM, id="nothing"),
+    ],
+)
+def test_json_that_curl_calls_a_form(body: bytes, expected: Format) -> None:
+    """semantics 14: newcomers forget the header; the body says what it is."""
+    assert format_of_body(b"application/x-www-form-urlencoded", body) is expected
+
+
+def test_json_stays_json_whatever_it_holds() -> None:
+    """A body labelled JSON is never taken for a form."""
+    assert format_of_body(b"application/json", b"a=b") is Format.JSON
