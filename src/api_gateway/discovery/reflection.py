@@ -1,7 +1,7 @@
 """Speaks gRPC server reflection, v1 and v1alpha, over our own channel (grpc doc/server-reflection.md).
 
 One bidirectional stream for one reading, so that all answers come from one backend behind a load balancer. Every bound that
-a hostile backend could strain is checked here or in `schema.py`.
+a hostile backend could strain is checked here or in `schema/`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Descriptors as Node.js backends send them: one file a package, no imports, type names without their package.
-
-@grpc/reflection 1.0 with protobufjs 7 does this; tests/e2e/test_backends.py asks the real one.
-"""
+"""Files for schemas: small ones made by hand, and those that Node.js backends send."""
 
 from __future__ import annotations
 
@@ -11,11 +8,35 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 
 from api_gateway.schema import Schema, SchemaError, build_schema
 
-MESSAGE = FieldDescriptorProto.TYPE_MESSAGE
+
+def proto(
+    name: str, *imports: str, messages: tuple[str, ...] = (), services: tuple[str, ...] = (), package: str = "p"
+) -> FileDescriptorProto:
+    """Make a file; every service has one method `Do` from and to the first message of file `m.proto`, `p.M`."""
+    file = FileDescriptorProto(name=name, package=package, syntax="proto3", dependency=imports)
+    for message in messages:
+        file.message_type.add(name=message)
+    for service in services:
+        file.service.add(name=service).method.add(name="Do", input_type=".p.M", output_type=".p.M")
+    return file
+
+
+def build(*files: FileDescriptorProto, services: tuple[str, ...] = ("p.S",)) -> Schema:
+    return build_schema([file.SerializeToString() for file in files], services)
+
+
+def refusal(*files: FileDescriptorProto, services: tuple[str, ...] = ("p.S",)) -> str:
+    with pytest.raises(SchemaError) as caught:
+        build(*files, services=services)
+    return str(caught.value)
+
+
+MESSAGE = proto("m.proto", messages=("M",))
+SERVICE = proto("s.proto", "m.proto", services=("S",))
 
 
 def field(name: str, number: int, type_name: str = "") -> FieldDescriptorProto:
-    kind = MESSAGE if type_name else FieldDescriptorProto.TYPE_STRING
+    kind = FieldDescriptorProto.TYPE_MESSAGE if type_name else FieldDescriptorProto.TYPE_STRING
     return FieldDescriptorProto(
         name=name, number=number, type=kind, label=FieldDescriptorProto.LABEL_OPTIONAL, type_name=type_name
     )
@@ -68,34 +89,5 @@ def api_file() -> FileDescriptorProto:
     return file
 
 
-def build(*files: FileDescriptorProto) -> Schema:
+def build_shop(*files: FileDescriptorProto) -> Schema:
     return build_schema((file.SerializeToString() for file in files), ["acme.shop.Orders"])
-
-
-def test_relative_names_and_missing_imports_are_resolved_in_any_order() -> None:
-    files = (shop_file(), common_file(), mangled_google_file(), api_file())
-    for ordered in (files, files[::-1]):
-        place, clear = build(*ordered).services["acme.shop.Orders"].methods
-        assert (place.input.type_name, place.output.type_name) == ("acme.shop.Order", "acme.shop.Basket")
-        assert clear.output.type_name == "google.protobuf.Empty"
-        order = {each.name: each.value for each in place.input.fields}
-        assert order["line"].message.type_name == "acme.shop.Order.Line"  # type: ignore[union-attr]  # all are messages
-        assert order["address"].message.type_name == "acme.common.Address"  # type: ignore[union-attr]  # all are messages
-
-
-def test_the_innermost_scope_wins_and_the_outer_one_is_found_outside() -> None:
-    schema = build(shop_file(), common_file(), mangled_google_file(), api_file())
-    basket = schema.registry.message("acme.shop.Basket")
-    assert basket is not None
-    assert basket.fields[0].value.message.type_name == "acme.shop.Line"  # type: ignore[union-attr]  # it is a message
-
-
-def test_well_known_types_keep_their_json() -> None:
-    place, _ = build(shop_file(), common_file(), mangled_google_file(), api_file()).methods()
-    order = place.input.type.from_json('{"mask": "line.sku"}')
-    assert order.to_json() == '{"mask":"line.sku"}'
-
-
-def test_a_name_that_is_nowhere_is_refused() -> None:
-    with pytest.raises(SchemaError):
-        build(shop_file(), mangled_google_file(), api_file())
