@@ -83,12 +83,14 @@ def test_the_interval_runs_from_the_start_of_the_attempt() -> None:
     """G56, G53: an attempt that took the whole connect timeout is followed at once."""
 
     async def scenario() -> None:
-        async with ScriptedPeer(Manners().silent()) as peer:
-            async with channel_to(peer.endpoint, ChannelOptions(connect_timeout_s=20)) as channel:
-                started_s = channel.loop.time()
-                assert (await error_of_waiting(channel)).code == Code.UNAVAILABLE
-                assert 20 <= channel.loop.time() - started_s < 20.5
-                assert channel.seen.failed == [("no connection within 20 s", 0.0)]
+        async with (
+            ScriptedPeer(Manners().silent()) as peer,
+            channel_to(peer.endpoint, ChannelOptions(connect_timeout_s=20)) as channel,
+        ):
+            started_s = channel.loop.time()
+            assert (await error_of_waiting(channel)).code == Code.UNAVAILABLE
+            assert 20 <= channel.loop.time() - started_s < 20.5
+            assert channel.seen.failed == [("no connection within 20 s", 0.0)]
 
     run_in_virtual_time(scenario())
 
@@ -109,17 +111,19 @@ def test_only_settings_start_the_backoff_over() -> None:
     """G53, G56: a peer that accepts and says nothing is a failure like another; one that says SETTINGS is not."""
 
     async def scenario() -> None:
-        async with ScriptedPeer(Manners().silent()) as peer:
-            async with channel_to(peer.endpoint, ChannelOptions(connect_timeout_s=0.5)) as channel:
-                call = channel.unary(waits_for_ready=True)
-                await channel.seen.failures(3)
-                assert channel.channel._backoff_s == pytest.approx(1.6**2)
-                peer.manners = Manners()
-                await channel.seen.wait_until(lambda: channel.seen.ready_count == 1)
-                assert channel.channel._backoff_s == 0.0
-                connection = peer.connections[-1]
-                connection.reply((await connection.request()).stream_id)
-                await ended(call)
+        async with (
+            ScriptedPeer(Manners().silent()) as peer,
+            channel_to(peer.endpoint, ChannelOptions(connect_timeout_s=0.5)) as channel,
+        ):
+            call = channel.unary(waits_for_ready=True)
+            await channel.seen.failures(3)
+            assert channel.channel._backoff_s == pytest.approx(1.6**2)
+            peer.manners = Manners()
+            await channel.seen.wait_until(lambda: channel.seen.ready_count == 1)
+            assert channel.channel._backoff_s == 0.0
+            connection = peer.connections[-1]
+            connection.reply((await connection.request()).stream_id)
+            await ended(call)
 
     run_in_virtual_time(scenario())
 
@@ -227,34 +231,38 @@ def test_an_attempt_under_way_after_a_failed_one_does_not_make_calls_wait() -> N
     """G58: who calls while a silent peer is tried again gets his error at once."""
 
     async def scenario() -> None:
-        async with ScriptedPeer(Manners().silent()) as peer:
-            async with channel_to(peer.endpoint, ChannelOptions(connect_timeout_s=5)) as channel:
-                patient = channel.unary(waits_for_ready=True, timeout_s=100)
-                await channel.seen.failures(1)
-                await asyncio.sleep(1)
-                assert channel.channel.state is State.TRANSIENT_FAILURE
-                assert len(peer.connections) == 2
-                started_s = channel.loop.time()
-                assert await code_of(channel.unary()) == Code.UNAVAILABLE
-                assert channel.loop.time() == pytest.approx(started_s, abs=0.01)
-                patient.cancel()
+        async with (
+            ScriptedPeer(Manners().silent()) as peer,
+            channel_to(peer.endpoint, ChannelOptions(connect_timeout_s=5)) as channel,
+        ):
+            patient = channel.unary(waits_for_ready=True, timeout_s=100)
+            await channel.seen.failures(1)
+            await asyncio.sleep(1)
+            assert channel.channel.state is State.TRANSIENT_FAILURE
+            assert len(peer.connections) == 2
+            started_s = channel.loop.time()
+            assert await code_of(channel.unary()) == Code.UNAVAILABLE
+            assert channel.loop.time() == pytest.approx(started_s, abs=0.01)
+            patient.cancel()
 
     run_in_virtual_time(scenario())
 
 
 async def test_the_queue_is_bounded() -> None:
     """Semantics 46: what does not fit fails at once with 503 and Retry-After."""
-    async with ScriptedPeer(Manners().silent()) as peer:
-        async with channel_to(peer.endpoint, ChannelOptions(max_queued_calls=3)) as channel:
-            calls = [channel.unary() for _ in range(3)]
-            error = await error_of(channel.unary())
-            assert (error.code, error.reason, error.http) == (Code.UNAVAILABLE, "UPSTREAM_QUEUE_FULL", 503)
-            assert (b"retry-after", b"1") in error.headers
-            calls[0].cancel()
-            calls[0] = channel.unary()
-            for call in calls:
-                call.cancel()
-            assert channel.channel.queued_calls == 0
+    async with (
+        ScriptedPeer(Manners().silent()) as peer,
+        channel_to(peer.endpoint, ChannelOptions(max_queued_calls=3)) as channel,
+    ):
+        calls = [channel.unary() for _ in range(3)]
+        error = await error_of(channel.unary())
+        assert (error.code, error.reason, error.http) == (Code.UNAVAILABLE, "UPSTREAM_QUEUE_FULL", 503)
+        assert (b"retry-after", b"1") in error.headers
+        calls[0].cancel()
+        calls[0] = channel.unary()
+        for call in calls:
+            call.cancel()
+        assert channel.channel.queued_calls == 0
 
 
 async def test_closing_fails_what_waits_and_what_runs() -> None:
@@ -323,21 +331,20 @@ def test_the_grace_period_ends() -> None:
     """Whoever waits for the next attempt waits at most that long; then UNAVAILABLE, and for newcomers at once."""
 
     async def scenario() -> None:
-        async with ScriptedPeer() as peer:
-            async with channel_to(peer.endpoint, ChannelOptions(reconnect_grace_s=4.0)) as channel:
-                channel.channel.connect()
-                first = await peer.accept()
-                await first.in_step()
-                peer.stop_listening()
-                first.abort()
-                await asyncio.sleep(0.1)
-                started_s = channel.loop.time()
-                assert await code_of(channel.unary()) == Code.UNAVAILABLE
-                assert channel.loop.time() - started_s < 4.0
-                assert channel.channel.state is State.TRANSIENT_FAILURE
-                again_s = channel.loop.time()
-                assert await code_of(channel.unary()) == Code.UNAVAILABLE
-                assert channel.loop.time() - again_s < 0.01
+        async with ScriptedPeer() as peer, channel_to(peer.endpoint, ChannelOptions(reconnect_grace_s=4.0)) as channel:
+            channel.channel.connect()
+            first = await peer.accept()
+            await first.in_step()
+            peer.stop_listening()
+            first.abort()
+            await asyncio.sleep(0.1)
+            started_s = channel.loop.time()
+            assert await code_of(channel.unary()) == Code.UNAVAILABLE
+            assert channel.loop.time() - started_s < 4.0
+            assert channel.channel.state is State.TRANSIENT_FAILURE
+            again_s = channel.loop.time()
+            assert await code_of(channel.unary()) == Code.UNAVAILABLE
+            assert channel.loop.time() - again_s < 0.01
 
     run_in_virtual_time(scenario())
 
