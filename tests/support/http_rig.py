@@ -69,7 +69,7 @@ class FakeTransport(asyncio.Transport):
         super().__init__({"peername": peer})
         self.written = bytearray()
         self.unsent_bytes = 0
-        self.is_paused = False
+        self._is_reading = True
         self.is_half_closed = False
         self.is_closed = False
         self.is_aborted = False
@@ -86,13 +86,17 @@ class FakeTransport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         """Stop."""
-        assert not self.is_paused
-        self.is_paused = True
+        assert self._is_reading
+        self._is_reading = False
 
     def resume_reading(self) -> None:
         """Go on."""
-        assert self.is_paused
-        self.is_paused = False
+        assert not self._is_reading
+        self._is_reading = True
+
+    def is_reading(self) -> bool:
+        """Whether the client is not held back."""
+        return self._is_reading
 
     def can_write_eof(self) -> bool:
         """TLS cannot."""

@@ -48,29 +48,6 @@ class Http1Connection(asyncio.Protocol):
     A client that closes its side, even half of it, counts as gone: what it waits for is cancelled.
     """
 
-    __slots__ = (
-        "_ahead_bytes",
-        "_armed_s",
-        "_armed_slot",
-        "_body",
-        "_closing_due_s",
-        "_discarded_bytes",
-        "_idle_due_s",
-        "_is_advancing",
-        "_is_closing",
-        "_is_reading_paused",
-        "_keep_alive",
-        "_limits",
-        "_loop",
-        "_output",
-        "_reader",
-        "_reading_since_s",
-        "_request",
-        "_runner",
-        "_server",
-        "_transport",
-    )
-
     _transport: asyncio.Transport
     _reader: RequestReader
     _output: Output
@@ -238,6 +215,9 @@ class Http1Connection(asyncio.Protocol):
                 self._fail(error)
 
         self._transport.write(encode_stream_head(response, is_chunked=is_chunked, keep_alive=keep_alive))
+        if self._body is not None:
+            # The stream may read the body, but an interim answer cannot follow a final one.
+            self._body.is_continue_awaited = False
         writing = self._output.write_parts(stream, is_chunked=is_chunked) if has_parts else close_stream(stream)
         self._runner = runner = Runner(writing, ended)
         runner.start()

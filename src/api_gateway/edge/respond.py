@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,7 +25,15 @@ def error_response(
     `registry` knows the types of the backend's error details; `headers` go before the error's own.
     """
     response_headers: HeaderList = [_JSON, *headers, *error.headers]
-    return Response(error.http, response_headers, orjson.dumps({"error": _body(error, registry)}), close=error.close)
+    return Response(error.http, response_headers, _encode({"error": _body(error, registry)}), close=error.close)
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Text that is no Unicode: half of a surrogate pair. Answering must not fail for it.
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _body(error: GatewayError, registry: Registry | None) -> dict[str, Any]:

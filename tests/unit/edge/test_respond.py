@@ -1,0 +1,128 @@
+"""Errors as responses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2, status_pb2
+
+from api_gateway.edge.respond import error_response
+from api_gateway.model.errors import GatewayError, Source, bad_request, unavailable
+from api_gateway.model.status import HTTP_STATUS, Code
+
+
+def shown(error: GatewayError) -> dict[str, Any]:
+    response = error_response(error)
+    (body,) = json.loads(response.body).items()
+    assert body[0] == "error"
+    assert response.status == body[1]["code"] == error.http
+    inside: dict[str, Any] = body[1]
+    return inside
+
+
+def backend_error(code: Code, *details: Any, message: str = "from the backend") -> GatewayError:
+    status = status_pb2.Status(code=code, message=message)
+    for detail in details:
+        if isinstance(detail, AnyMessage):
+            status.details.append(detail)
+        else:
+            status.details.add().Pack(detail)
+    return GatewayError(code, message, source=Source.UPSTREAM, details=status.SerializeToString())
+
+
+def test_error_has_one_shape() -> None:
+    """semantics 20: AIP-193, with the gateway's reason."""
+    assert shown(bad_request("no such field", "UNKNOWN_FIELD", field="nme")) == {
+        "code": 400,
+        "status": "INVALID_ARGUMENT",
+        "message": "no such field",
+        "details": [
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "UNKNOWN_FIELD",
+                "domain": "api-gateway",
+                "metadata": {"field": "nme"},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("code", list(HTTP_STATUS), ids=lambda code: Code(code).name)
+def test_each_code_has_its_status_and_name(code: int) -> None:
+    """semantics 19 and 20."""
+    error = shown(GatewayError(code, "why"))
+    assert (error["code"], error["status"]) == (HTTP_STATUS[code], Code(code).name)
+
+
+def test_code_that_grpc_does_not_define_is_500() -> None:
+    """semantics 19."""
+    error = shown(GatewayError(77, "why"))
+    assert (error["code"], error["status"]) == (500, "UNKNOWN")
+
+
+def test_status_of_its_own_wins() -> None:
+    error = GatewayError(Code.UNIMPLEMENTED, "no such method", http=405, headers=((b"allow", b"GET"),))
+    assert shown(error)["code"] == 405
+    assert (b"allow", b"GET") in error_response(error).headers
+
+
+def test_headers_of_the_exchange_come_along() -> None:
+    """semantics 22 and 29: Retry-After of the error, request id and limits of the exchange."""
+    error = unavailable("later", "CIRCUIT_OPEN", retry_after_s=7)
+    response = error_response(error, headers=[(b"x-request-id", b"abc")])
+    assert response.headers == [
+        (b"content-type", b"application/json"),
+        (b"x-request-id", b"abc"),
+        (b"retry-after", b"7"),
+    ]
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_error_decides_whether_the_connection_ends(close: bool) -> None:
+    assert error_response(bad_request("why", close=close)).close is close
+
+
+def test_error_without_reason_has_no_details() -> None:
+    assert "details" not in shown(GatewayError(Code.NOT_FOUND, "gone", source=Source.UPSTREAM))
+
+
+def test_details_of_the_backend_are_decoded() -> None:
+    """semantics 20: the well-known types are built in."""
+    violation = error_details_pb2.BadRequest.FieldViolation(field="email", description="is no address")
+    error = shown(backend_error(Code.INVALID_ARGUMENT, error_details_pb2.BadRequest(field_violations=[violation])))
+    assert error["message"] == "from the backend"
+    assert error["details"] == [
+        {
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "fieldViolations": [{"field": "email", "description": "is no address"}],
+        }
+    ]
+
+
+def test_unknown_detail_is_kept() -> None:
+    """semantics 20: as base64, never dropped and never a 500."""
+    unknown = AnyMessage(type_url="type.googleapis.com/acme.Secret", value=b"\x08\x01")
+    error = shown(backend_error(Code.ABORTED, unknown))
+    assert error["code"] == 409
+    assert error["details"] == [{"@type": "type.googleapis.com/acme.Secret", "value": "CAE="}]
+
+
+@pytest.mark.parametrize("details", [b"\xff\xff\xff", b"\x0a\x7f", b"\x1a\x02\x0a\x01"], ids=["tag", "length", "any"])
+def test_details_that_cannot_be_decoded_lose_no_error(details: bytes) -> None:
+    """G25: the call still ends with its code and message."""
+    error = shown(GatewayError(Code.NOT_FOUND, "gone", source=Source.UPSTREAM, details=details))
+    assert (error["code"], error["message"]) == (404, "gone")
+
+
+@pytest.mark.parametrize(
+    "message",
+    ['quo"te', "line\nbreak", "\x1b[31m", "naïve ☃", "\ud800", "</script>"],
+    ids=["quote", "newline", "escape", "unicode", "lone_surrogate", "markup"],
+)
+def test_any_message_is_valid_json(message: str) -> None:
+    """H19: and a client's answer is never a 500 for it."""
+    response = error_response(GatewayError(Code.NOT_FOUND, message, source=Source.UPSTREAM))
+    assert json.loads(response.body)["error"]["status"] == "NOT_FOUND"
