@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import __version__
 from .config.settings import ServiceSettings, Settings
@@ -25,6 +25,7 @@ from .grpc.channel import Channel, ChannelOptions
 from .grpc.target import Target, parse_target
 from .listeners import AuthReports, BreakerReports, ChannelReports, DiscoveryReports, ExchangeReports, LimitReports
 from .model.policy import Policy
+from .model.upstream import UnaryCaller
 from .operator.admin import LoopbackOnly, RefreshReport, RefreshRoutes
 from .operator.health import Health, Live, Ready, ServiceHealth
 from .operator.metrics import MetricsPage
@@ -47,6 +48,10 @@ HOUSEKEEPING_S: Final = 1.0
 """Time between two flushes of the metrics and two looks at the generation number."""
 AUTH_SERVICE: Final = "auth"
 """Name of the auth service's channel in logs and metrics."""
+
+if TYPE_CHECKING:
+    # Routes and auth know a channel by what they need of it; this fails when the shapes part.
+    _caller: type[UnaryCaller] = Channel
 
 _NEVER_S: Final = 365 * 24 * 3600.0
 

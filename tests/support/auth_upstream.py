@@ -17,6 +17,8 @@ class FakeReply:
     """A unary answer."""
 
     message: bytes
+    headers: HeaderList = field(default_factory=list)
+    trailers: HeaderList = field(default_factory=list)
 
 
 @dataclass

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ..config.settings import BodyLimitSettings, Settings
-from ..grpc.channel import Channel
 from ..model.policy import Policy
+from ..model.upstream import UnaryCaller
 from ..routing.route import Route
 from ..routing.table import RouteTable
 from ..schema import Schema
@@ -35,7 +35,7 @@ class RouteCompiler:
     def __init__(
         self,
         settings: Settings,
-        channels: Mapping[str, Channel],
+        channels: Mapping[str, UnaryCaller],
         metrics: Metrics,
         bind_policies: PolicyBinder,
     ) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ..config.settings import AuthSettings, JwtSettings
 from ..model.exchange import Exchange
 from ..model.policy import Policy
-from .contracts import UnaryCaller
+from ..model.upstream import UnaryCaller
 from .identity import IDENTITY_HEADERS, Identity
 from .jwks import Fetch, JwksSource, KeyFetch, https_fetch
 from .method_policy import MethodPolicies, MethodPolicy, Requirement

@@ -1,14 +1,13 @@
-"""The messages of `gateway.ServiceAuthPolicy` and `auth.AuthService`, and what the gateway needs of a gRPC channel.
+"""The messages of `gateway.ServiceAuthPolicy` and `auth.AuthService`.
 
 The message types are built here, so that no generated code and no backend's copy of the contract is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from protobuf import DescMessage
 from protobuf.wkt.google.protobuf.descriptor_pb import (
@@ -19,23 +18,8 @@ from protobuf.wkt.google.protobuf.descriptor_pb import (
     OneofDescriptorProto,
 )
 
-from ..model.message import HeaderList
-
 GET_AUTH_POLICY: Final = b"/gateway.ServiceAuthPolicy/GetAuthPolicy"
 VALIDATE_TOKEN: Final = b"/auth.AuthService/ValidateToken"
-
-
-class UnaryReply(Protocol):
-    """The answer to a unary call."""
-
-    message: bytes
-
-
-class UnaryCaller(Protocol):
-    """A channel to one service."""
-
-    def unary(self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList) -> Awaitable[UnaryReply]:
-        """Call `/package.Service/Method`. Raises GatewayError with the gRPC code; `deadline_s` is monotonic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Final
 
 from ..model.errors import GatewayError, Source
 from ..model.status import Code
-from .contracts import GET_AUTH_POLICY, PolicyAnswer, UnaryCaller, decode_policy_answer, encode_policy_request
+from ..model.upstream import UnaryCaller
+from .contracts import GET_AUTH_POLICY, PolicyAnswer, decode_policy_answer, encode_policy_request
 from .questions import Clock, Questions, loop_time
 from .refusal import Reason, Refused
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from ..model.errors import GatewayError, Source
 from ..model.status import Code
-from .contracts import VALIDATE_TOKEN, UnaryCaller, decode_token_answer, encode_token_request
+from ..model.upstream import UnaryCaller
+from .contracts import VALIDATE_TOKEN, decode_token_answer, encode_token_request
 from .identity import encode_claims, make_identity
 from .questions import Clock, Questions, loop_time
 from .refusal import Reason, Refused

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from protobuf import Registry
 
-from ..grpc.channel import Channel
 from ..model.policy import Policy
+from ..model.upstream import UnaryCaller
 from ..schema import Method
 from ..transcoding.binding import Binding
 from ..transcoding.json_codec import Encoder
@@ -32,5 +32,5 @@ class Route:
     encoder: Encoder
     registry: Registry
     """Types of the service, for error details."""
-    channel: Channel
+    channel: UnaryCaller
     policies: tuple[Policy, ...]
