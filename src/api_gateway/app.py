@@ -46,6 +46,9 @@ from .telemetry.metrics import UNMATCHED, Metrics
 
 HOUSEKEEPING_S: Final = 1.0
 """Time between two flushes of the metrics and two looks at the generation number."""
+FIRST_ROUND_S: Final = 2.0
+"""How long a worker that starts waits for its backends' schemas before it accepts. Nothing is refused meanwhile: the
+kernel holds the connections, or another worker takes them."""
 AUTH_SERVICE: Final = "auth"
 """Name of the auth service's channel in logs and metrics."""
 
@@ -112,7 +115,7 @@ class Gateway:
             self._channels,
             self._publisher,
             DiscoveryReports(self.metrics, settings, loop.time),
-            # Overrides need the schema too. Switched off, discovery asks at start, after a reconnect and on demand only.
+            # Overrides need the schema too. Switched off, discovery asks at start, after a reconnect, on demand.
             refresh_interval_s=settings.discovery.refresh_interval_seconds if settings.discovery.enabled else _NEVER_S,
             clock=loop.time,
         )
@@ -130,6 +133,8 @@ class Gateway:
         if self._auth is not None:
             self._auth.start()
         self.watcher.start()
+        # A worker that accepts before it has a table answers 404 where its siblings know the route.
+        await self.watcher.wait_for_first_round(FIRST_ROUND_S)
         await self._server.start(listeners)
         self._housekeeper = self._loop.create_task(self._keep_house(), name="housekeeping")
         # What exists now lives as long as the worker: no collection needs to look at it again.
@@ -231,9 +236,7 @@ class Gateway:
         limits = (self._limit.bind(UNMATCHED, "*"),) if self._limit is not None else ()
         guard: Policy = self._auth.bind_role("admin") if self._auth is not None else LoopbackOnly()
         endpoints: dict[tuple[str, str], Endpoint] = {
-            ("GET", "/health"): Health(
-                self, version=__version__, uptime_s=lambda: self._loop.time() - self._started_s
-            ),
+            ("GET", "/health"): Health(self, version=__version__, uptime_s=lambda: self._loop.time() - self._started_s),
             ("GET", "/health/live"): Live(),
             ("GET", "/health/ready"): Ready(self),
             ("GET", "/metrics"): MetricsPage(self._render_metrics),

@@ -1,7 +1,7 @@
 """One timer for many deadlines.
 
-A timer for each call costs 2.6 us (`call_later` and its cancellation). Here a deadline is an entry in a set, one set for every
-10 ms, and the loop holds one timer, for the earliest set: 0.3 us to add and to discard.
+A timer for each call costs 2.6 us (`call_later` and its cancellation). Here a deadline is an entry in a set, one set
+for every 10 ms, and the loop holds one timer, for the earliest set: 0.3 us to add and to discard.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from .config.settings import Settings
 from .model.exchange import Exchange
@@ -66,7 +67,7 @@ class ChannelReports:
 class DiscoveryReports:
     """Implements `discovery.watcher.DiscoveryListener`."""
 
-    _RESULTS = {"changed": "ok", "unchanged": "unchanged", "failed": "failed"}
+    _RESULTS: Final = {"changed": "ok", "unchanged": "unchanged", "failed": "failed"}
 
     def __init__(self, metrics: Metrics, settings: Settings, clock: Callable[[], float]) -> None:
         self._metrics = metrics

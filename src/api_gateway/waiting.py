@@ -1,9 +1,9 @@
 """Results that come later, and the driver of coroutines that wait for them.
 
 A request is one coroutine. It is stepped by a `Runner` instead of an `asyncio.Task`, because most requests wait exactly
-once, for a backend: a task costs 3.4 us to create and two turns of the loop to resume, a runner 0.6 us and none. The same
-coroutines run under an `asyncio.Task` too: everything they may await, `Pending` included, keeps asyncio's protocol for futures
-(`asyncio.isfuture`).
+once, for a backend: a task costs 3.4 us to create and two turns of the loop to resume, a runner 0.6 us and none. The
+same coroutines run under an `asyncio.Task` too: everything they may await, `Pending` included, keeps asyncio's protocol
+for futures (`asyncio.isfuture`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ T = TypeVar("T")
 class Pending(Generic[T]):
     """One result that is not there yet. Set it once with `resolve` or `fail`; what comes later is ignored.
 
-    `cancel` is called when the coroutine that awaits it is cancelled; subclasses stop the work behind it in `_cancelled`.
+    `cancel` is called when the coroutine that awaits it is cancelled; subclasses stop the work behind it in
+    `_cancelled`.
     """
 
     __slots__ = ("_asyncio_future_blocking", "_error", "_is_done", "_on_done", "_value")
@@ -120,7 +121,9 @@ class Runner:
 
     __slots__ = ("_coroutine", "_is_running", "_on_end", "_waiting")
 
-    def __init__(self, coroutine: Coroutine[Any, None, Any], on_end: Callable[[Any, BaseException | None], None]) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, None, Any], on_end: Callable[[Any, BaseException | None], None]
+    ) -> None:
         self._coroutine = coroutine
         self._on_end = on_end
         self._waiting: Any = None

@@ -123,7 +123,7 @@ def test_cleanup_may_wait_again() -> None:
 async def test_a_task_may_await_a_pending() -> None:
     """The plain path: asyncio.Task gives the same results as the runner."""
     pending: Pending[int] = Pending()
-    task = asyncio.ensure_future(wait_for(pending))
+    task = asyncio.get_running_loop().create_task(wait_for(pending))
     await asyncio.sleep(0)
     pending.resolve(5)
     assert await task == 5
@@ -132,7 +132,7 @@ async def test_a_task_may_await_a_pending() -> None:
 async def test_a_cancelled_task_cancels_the_pending() -> None:
     """The plain path of cancelling."""
     pending: Pending[int] = Pending()
-    task = asyncio.ensure_future(wait_for(pending))
+    task = asyncio.get_running_loop().create_task(wait_for(pending))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -150,8 +150,8 @@ async def test_a_runner_may_await_futures_and_turns_of_the_loop() -> None:
 
     _, ends = run(slow())
     future.set_result(1)
-    while not ends.ends:
-        await asyncio.sleep(0)
+    await future
+    await asyncio.sleep(0)
     assert ends.ends == [(2, None)]
 
 

@@ -48,7 +48,7 @@ class RoutePublisher:
         """The last table's plan; None before the first."""
 
     async def rebuild(self, schemas: Mapping[str, Schema]) -> TableChange:
-        """Plan, compile and publish. Runs in a thread: thousands of routes take seconds, and requests go on meanwhile."""
+        """Plan, compile and publish. Thousands of routes take seconds: a thread does it, and requests go on."""
         plan, compiled = await asyncio.to_thread(self._build, schemas)
         self._publish(compiled.table)
         self.published = Published(plan=plan, failures=compiled.failures)

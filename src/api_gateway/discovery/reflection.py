@@ -1,7 +1,7 @@
 """Speaks gRPC server reflection, v1 and v1alpha, over our own channel (grpc doc/server-reflection.md).
 
-One bidirectional stream for one reading, so that all answers come from one backend behind a load balancer. Every bound that
-a hostile backend could strain is checked here or in `schema/`.
+One bidirectional stream for one reading, so that all answers come from one backend behind a load balancer. Every bound
+that a hostile backend could strain is checked here or in `schema/`.
 """
 
 from __future__ import annotations
@@ -145,5 +145,3 @@ def _error_text(answer: Any) -> str:
     if answer.field == "error_response":
         return str(answer.value.error_message or f"error {answer.value.error_code}")
     return f"it answered {answer.field}"
-
-

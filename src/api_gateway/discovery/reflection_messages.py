@@ -23,8 +23,8 @@ def reflection_messages() -> tuple[Callable[..., Message], type[Message]]:
     registry = FileDescriptorSet(file=[FileDescriptorProto.from_binary(_file().to_binary())]).to_registry()
     request_description = registry.message("reflection.Request")
     response_description = registry.message("reflection.Response")
-    assert request_description is not None
-    assert response_description is not None
+    if request_description is None or response_description is None:
+        raise AssertionError("the registry lost a message that was just put into it")
     choices = {field.name: field for field in request_description.fields}
     request_type = request_description.type
 

@@ -1,8 +1,8 @@
 """Asks every service again and again what it offers, and has the route table replaced when an answer is new.
 
 Every service has one task. It asks at start, on the interval (spread, so that workers and replicas do not ask at once),
-after a connection was lost, and when told to. Between failures it waits with backoff. A failed question changes nothing: the
-last good schema stays in force (semantics 43 and 44).
+after a connection was lost, and when told to. Between failures it waits with backoff. A failed question changes
+nothing: the last good schema stays in force (semantics 43 and 44).
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Length-prefixed messages (grpc doc/PROTOCOL-HTTP2.md).
 
+::
+
     Length-Prefixed-Message -> Compressed-Flag Message-Length Message
     Compressed-Flag         -> 0 / 1 ; encoded as 1 byte unsigned integer
     Message-Length          -> {length of Message} ; encoded as 4 byte unsigned integer (big endian)

@@ -28,11 +28,22 @@ class Body(Protocol):
 class Request:
     """One request. `path` and `query` are raw (percent-encoded) text; only `path` starts with a slash.
 
-    `headers` maps lower-case names to values; repeated fields are joined with `, ` in their order (RFC 9110 section 5.3)
-    and their names are in `repeated`. `peer` is the address of the other end of the connection, without the port.
+    `headers` maps lower-case names to values; repeated fields are joined with `, ` in their order (RFC 9110 section
+    5.3) and their names are in `repeated`. `peer` is the address of the other end of the connection, without the port.
     """
 
-    __slots__ = ("body", "headers", "http_version", "is_tls", "method", "path", "peer", "query", "repeated", "started_s")
+    __slots__ = (
+        "body",
+        "headers",
+        "http_version",
+        "is_tls",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "repeated",
+        "started_s",
+    )
 
     def __init__(
         self,

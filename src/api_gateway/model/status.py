@@ -1,7 +1,7 @@
 """gRPC status codes and the two tables between them and HTTP.
 
-The tables are not inverse to each other: `HTTP_STATUS` is what a client is told (google/rpc/code.proto), `code_from_http`
-reads a backend that did not speak gRPC (grpc doc/http-grpc-status-mapping.md).
+The tables are not inverse to each other: `HTTP_STATUS` is what a client is told (google/rpc/code.proto),
+`code_from_http` reads a backend that did not speak gRPC (grpc doc/http-grpc-status-mapping.md).
 """
 
 from __future__ import annotations

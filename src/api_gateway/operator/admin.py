@@ -50,8 +50,8 @@ class RefreshRoutes:
 class LoopbackOnly:
     """Lets only programs on this machine pass, for gateways without an `auth` section (semantics 33).
 
-    The peer of the connection counts, never a header: and a request that a proxy forwarded comes from elsewhere, whatever its
-    last hop was.
+    The peer of the connection counts, never a header: and a request that a proxy forwarded comes from elsewhere,
+    whatever its last hop was.
     """
 
     def admit(self, exchange: Exchange, now_s: float) -> None:

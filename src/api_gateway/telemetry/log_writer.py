@@ -53,8 +53,8 @@ class LogWriter:
         self._max_queued_lines = max_queued_lines
         self._flush_interval_s = flush_interval_s
         self.is_threaded = is_threaded
-        # Each write gives the interpreter lock up and must win it back from the event loop: 12 us of a request's 70 when
-        # every twelve lines are a write of their own. So one write takes as much as it may.
+        # Each write gives the interpreter lock up and must win it back from the event loop: 12 us of a request's 70
+        # when every twelve lines are a write of their own. So one write takes as much as it may.
         self._chunk_bytes = _ATOMIC_BYTES if is_shared and _is_pipe(fd) else _CHUNK_BYTES
         self._start_over()
         _writers.add(self)

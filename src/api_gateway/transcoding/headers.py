@@ -57,8 +57,8 @@ _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 def request_metadata(exchange: Exchange) -> HeaderList:
     """Return the metadata for the backend: who is calling, what the allow-list names, and `grpc-metadata-*`.
 
-    Values that metadata cannot carry (not printable ASCII) are left out. What policies put into `exchange.metadata` comes last.
-    Raises GatewayError 400 for a `-bin` value that is not base64.
+    Values that metadata cannot carry (not printable ASCII) are left out. What policies put into `exchange.metadata`
+    comes last. Raises GatewayError 400 for a `-bin` value that is not base64.
     """
     request = exchange.request
     headers = request.headers

@@ -169,7 +169,7 @@ def test_writes_are_whole_lines_that_enter_a_pipe_in_one_piece(pipe: Pipe) -> No
     if not hasattr(os, "O_DIRECT") or not hasattr(os, "pipe2"):
         pytest.skip("only Linux has packet pipes")
     reader, fd = os.pipe2(os.O_DIRECT)
-    writer = LogWriter(fd)
+    writer = LogWriter(fd, is_shared=True)
     lines = [b"%d %s\n" % (number, b"x" * 900) for number in range(20)]
     for line in lines:
         writer.write(line)
