@@ -248,7 +248,7 @@ class _MaskFiller:
 
     def __init__(self, mask: DescField, resource: DescMessage) -> None:
         mask_type = message_of(mask)
-        assert mask_type is not None, "mask_field returns message fields only"  # noqa: S101
+        assert mask_type is not None, "mask_field returns message fields only"  # noqa: S101 - for the type checker
         self._type = mask_type.type
         self._field = mask
         self._set = setter_of(mask)

@@ -1,3 +1,5 @@
+"""The compiler behind the schemas of tests."""
+
 from __future__ import annotations
 
 import pytest

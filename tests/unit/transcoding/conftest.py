@@ -1,3 +1,5 @@
+"""Schemas that the tests of transcoding share."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""`google.protobuf.Any` in JSON: known types, unknown types, depth."""
+
 from __future__ import annotations
 
 from typing import Any

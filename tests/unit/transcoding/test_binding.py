@@ -1,3 +1,5 @@
+"""From path, query and body to one request message."""
+
 from __future__ import annotations
 
 import json

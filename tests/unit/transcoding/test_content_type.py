@@ -1,3 +1,5 @@
+"""Which content types a body may have."""
+
 from __future__ import annotations
 
 import pytest

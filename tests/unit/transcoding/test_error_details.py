@@ -1,3 +1,5 @@
+"""The well-known details of errors."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""What clients are told of JSON that does not fit."""
+
 from __future__ import annotations
 
 import time

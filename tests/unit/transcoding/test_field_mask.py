@@ -1,3 +1,5 @@
+"""Field masks filled with what a PATCH body names."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Fields as binding sees them."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""JSON of any shape: Struct, Value and ListValue."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Answers as ProtoJSON, compared with Google's library."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""JSON into messages, compared with Google's library."""
+
 from __future__ import annotations
 
 import math

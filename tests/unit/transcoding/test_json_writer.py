@@ -1,3 +1,5 @@
+"""JSON written by the gateway itself."""
+
 from __future__ import annotations
 
 import json

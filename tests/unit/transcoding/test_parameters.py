@@ -1,3 +1,5 @@
+"""Strings from path and query into fields of every type."""
+
 from __future__ import annotations
 
 import json

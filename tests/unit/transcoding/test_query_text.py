@@ -1,3 +1,5 @@
+"""Query strings and forms, taken apart."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""Limits of JSON, checked before it is decoded."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Floats in their shortest text."""
+
 from __future__ import annotations
 
 import json

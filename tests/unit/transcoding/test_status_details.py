@@ -1,3 +1,5 @@
+"""`grpc-status-details-bin`: what is shown, kept, left out."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Well-known types as text: times, durations, masks, wrappers."""
+
 from __future__ import annotations
 
 import math
