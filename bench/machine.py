@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -65,8 +66,14 @@ def _memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
 
 
+def _kind() -> str:
+    """Return whether the gateway's request path is compiled."""
+    found = find_spec("api_gateway.waiting")
+    return "compiled" if found is not None and not str(found.origin).endswith(".py") else "plain Python"
+
+
 def _versions() -> list[str]:
-    versions = [f"gateway {_revision()}", f"Python {platform.python_version()}"]
+    versions = [f"gateway {_revision()} ({_kind()})", f"Python {platform.python_version()}"]
     for name in _PACKAGES:
         try:
             versions.append(f"{name} {metadata.version(name)}")

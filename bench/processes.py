@@ -156,7 +156,8 @@ def die_with_parent(command: Sequence[str]) -> list[str]:
 
 
 def _import_path() -> dict[str, str]:
-    paths = [str(REPOSITORY / "src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    # What PYTHONPATH names comes first: `make bench` puts the compiled gateway there.
+    paths = [os.environ.get("PYTHONPATH", ""), str(REPOSITORY / "src"), str(REPOSITORY)]
     return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from .capture import Capture
@@ -12,36 +11,40 @@ from .template import Template, Wildcard
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """What one template does for one method."""
+    """What one template does for one method. Never changed."""
 
-    target: T
-    capture: Capture
-    """Takes the variables out of segments without escapes."""
-    capture_decoded: Capture
-    """The same for segments that hold escapes."""
+    __slots__ = ("capture", "capture_decoded", "target")
+
+    def __init__(self, target: T, capture: Capture, capture_decoded: Capture) -> None:
+        self.target = target
+        self.capture = capture
+        """Takes the variables out of segments without escapes."""
+        self.capture_decoded = capture_decoded
+        """The same for segments that hold escapes."""
 
 
 Leaf = dict[str, Entry[T]]
 """The entries of one canonical template by method."""
 
 
-@dataclass(slots=True)
 class Node(Generic[T]):
     """One place in the trie: what may come after one sequence of template segments.
 
     It changes only while a table is built.
     """
 
-    literals: dict[str, Node[T]] = field(default_factory=dict)
-    """Next nodes by decoded literal."""
-    one: Node[T] | None = None
-    """Next node for `*`."""
-    many: tuple[tuple[int, Node[T]], ...] = ()
-    """Next nodes for `**` by the number of segments that follow it, lowest number first."""
-    leaves: dict[str, Leaf[T]] = field(default_factory=dict)
-    """The templates that end here, by verb; empty for none."""
+    __slots__ = ("leaves", "literals", "many", "one")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, Node[T]] = {}
+        """Next nodes by decoded literal."""
+        self.one: Node[T] | None = None
+        """Next node for `*`."""
+        self.many: tuple[tuple[int, Node[T]], ...] = ()
+        """Next nodes for `**` by the number of segments that follow it, lowest number first."""
+        self.leaves: dict[str, Leaf[T]] = {}
+        """The templates that end here, by verb; empty for none."""
 
     def leaf(self, template: Template) -> Leaf[T]:
         """Return the leaf of a template, counted from this node; make what is missing on the way."""
