@@ -76,7 +76,9 @@ def gateway_unary(port: int) -> Unary:
 def grpcio_unary(port: int) -> Unary:
     """Return a call over grpcio's asyncio channel, without any protobuf of its own."""
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-    multicallable = channel.unary_unary(_PATH, request_serializer=None, response_deserializer=None)
+    multicallable: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+        _PATH, request_serializer=None, response_deserializer=None
+    )
 
     async def unary(message: bytes) -> bytes:
         answer: bytes = await multicallable(message, timeout=_DEADLINE_S)

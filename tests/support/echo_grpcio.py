@@ -50,9 +50,8 @@ async def start(options: EchoOptions) -> GrpcioServer:
     journal = EchoJournal()
     policies = AuthPolicies(journal)
     statuses = health.aio.HealthServicer()
-    schema = echo_schema(
-        options.extra_methods, beside=(health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR, policy_pb2.DESCRIPTOR)
-    )
+    beside = (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR, policy_pb2.DESCRIPTOR)
+    schema = echo_schema(options.extra_methods, beside)  # type: ignore[arg-type]  # their stubs name the class in C
     names = [schema.service.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
     handlers = [
         _echo_handler(schema.service, EchoBehaviour(BACKEND, journal)),
