@@ -20,6 +20,7 @@ from .routing.table import RouteTable
 from .telemetry.log import get_logger
 from .telemetry.trace_context import continue_trace, format_traceparent, request_id
 from .transcoding.headers import request_metadata, response_headers, success_status
+from .transcoding.streaming import RAW, StreamedAnswer, choose_framing
 
 _log = get_logger("api_gateway.proxy")
 
@@ -114,6 +115,8 @@ class Proxy:
             )
 
             exchange.called_s = self._clock()
+            if route.method.is_server_streaming:
+                return await self._stream(exchange, route, permit, message)
             reply = await route.channel.unary(
                 route.grpc_path, message, deadline_s=exchange.deadline_s, metadata=request_metadata(exchange)
             )
@@ -205,6 +208,46 @@ class Proxy:
             timeout_s = min(timeout_s, _parse_timeout(headers, b"grpc-timeout", parse_grpc_timeout))
         return timeout_s
 
+    async def _stream(self, exchange: Exchange, route: Route, permit: Permit, message: bytes) -> Response:
+        """Start a server stream. What fails before its first message is an error like any other (semantics 24)."""
+        stream = route.channel.stream(
+            route.grpc_path, deadline_s=exchange.deadline_s, metadata=request_metadata(exchange)
+        )
+        try:
+            await stream.send(message)
+            stream.close_send()
+            first = await stream.receive()
+            framing = choose_framing(exchange.request.headers.get(b"accept", b""))
+            content_type = framing.content_type
+            if route.encoder.is_raw:
+                framing = RAW
+                content_type = route.encoder.encode(first)[0] if first is not None else RAW.content_type
+        except BaseException:
+            stream.cancel()
+            raise
+
+        def ended(error: GatewayError | None, is_complete: bool) -> None:
+            if error is not None:
+                self._note(exchange, error)
+            elif is_complete:
+                exchange.grpc_code = Code.OK
+            else:
+                exchange.error_reason = "CLIENT_GONE"
+            self._end(exchange, permit)
+
+        answer = StreamedAnswer(
+            stream,
+            first,
+            framing,
+            encode=lambda data: route.encoder.encode(data)[1],
+            explain=lambda error: self._respond(error, registry=route.registry, headers=()).body,
+            on_end=ended,
+        )
+        response = self._success(exchange, content_type, b"", stream.headers, [])
+        response.stream = answer
+        exchange.status = response.status
+        return response
+
     def _success(
         self,
         exchange: Exchange,
@@ -222,13 +265,16 @@ class Proxy:
         return Response(status, answer, content)
 
     def _failure(self, exchange: Exchange, route: Route | None, error: GatewayError) -> Response:
+        self._note(exchange, error)
+        return self._respond(
+            error, registry=route.registry if route is not None else None, headers=exchange.response_headers
+        )
+
+    def _note(self, exchange: Exchange, error: GatewayError) -> None:
         exchange.error_reason = error.reason or ("UPSTREAM_STATUS" if error.source is Source.UPSTREAM else "")
         exchange.error_detail = error.log_reason
         if error.source is Source.UPSTREAM:
             exchange.grpc_code = error.code
-        return self._respond(
-            error, registry=route.registry if route is not None else None, headers=exchange.response_headers
-        )
 
     def _unexpected(self, exchange: Exchange, error: Exception) -> GatewayError:
         _log.error("unexpected error", exc_info=error, request_id=exchange.request_id, path=exchange.request.path)

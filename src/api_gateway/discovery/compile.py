@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from ..config.settings import BodyLimitSettings, Settings
 from ..model.policy import Policy
-from ..model.upstream import UnaryCaller
+from ..model.upstream import Upstream
 from ..routing.route import Route
 from ..routing.table import RouteTable
 from ..schema import Schema
@@ -35,7 +35,7 @@ class RouteCompiler:
     def __init__(
         self,
         settings: Settings,
-        channels: Mapping[str, UnaryCaller],
+        channels: Mapping[str, Upstream],
         metrics: Metrics,
         bind_policies: PolicyBinder,
     ) -> None:
@@ -69,8 +69,8 @@ class RouteCompiler:
         settings = self._settings
         service = settings.services[planned.service]
         method = planned.method
-        if not method.is_unary:
-            raise ValueError("streaming methods are not served yet")
+        if method.is_client_streaming:
+            raise ValueError("methods with a stream of requests are not served yet")
         name = settings.service_name(planned.service)
         timeout_ms = min(planned.timeout_ms or service.timeout_ms, settings.server.request_timeout_ms)
         self._metrics.route(planned.template.text, planned.verb, self._metrics.calls(name, method.full_name))

@@ -560,19 +560,33 @@ class StreamCall(Call[None]):
         if self._connection is not None:
             self._connection.send_data(self._stream_id, b"", end=True)
 
-    async def receive(self) -> bytes | None:
-        """Return the next message, None after the last one of a call that ended OK. Raises GatewayError otherwise."""
+    async def receive(self, timeout_s: float | None = None) -> bytes | None:
+        """Return the next message, None after the last one of a call that ended OK. Raises GatewayError otherwise.
+
+        Raises TimeoutError when nothing came within `timeout_s`; the call goes on.
+        """
         while not self._messages:
             if self._is_done:
                 self.result()
                 return None
             self._receiver = Pending()
-            await self._receiver
+            if timeout_s is None:
+                await self._receiver
+            elif await self._is_silent(self._receiver, timeout_s):
+                raise TimeoutError
         message = self._messages.popleft()
         if not self._messages and self._unconsumed_bytes:
-            size_bytes, self._unconsumed_bytes = self._unconsumed_bytes, 0
-            self._consume(size_bytes)
+            self._give_back()
         return message
+
+    async def _is_silent(self, receiver: Pending[None], timeout_s: float) -> bool:
+        alarm = _Alarm(receiver)
+        slot = self._owner.wheel.add(self._owner.clock() + timeout_s, alarm)
+        try:
+            await receiver
+        finally:
+            self._owner.wheel.discard(slot, alarm)
+        return alarm.has_rung and not self._messages and not self._is_done
 
     def cancel(self, msg: object = None) -> bool:
         """Give the call up: RST_STREAM with CANCEL; who sends or receives gets CancelledError."""
@@ -590,8 +604,7 @@ class StreamCall(Call[None]):
     def stream_closed(self, error_code: int, reason: str) -> None:
         """Give back what is still held before the stream is forgotten."""
         if self._unconsumed_bytes and not reason:
-            size_bytes, self._unconsumed_bytes = self._unconsumed_bytes, 0
-            self._consume(size_bytes)
+            self._give_back()
         super().stream_closed(error_code, reason)
 
     def _open(self, connection: Connection, headers: Headers) -> int:
@@ -610,17 +623,21 @@ class StreamCall(Call[None]):
         return not self._reader.is_empty
 
     def _messages_received(self, data: bytes) -> None:
-        completed = self._reader.feed(data)
-        for is_compressed, message in completed:
+        # Counted before it is read: what cannot be read is given back with the end of the stream.
+        self._unconsumed_bytes += len(data)
+        for is_compressed, message in self._reader.feed(data):
             if is_compressed:
                 raise FramingError("a compressed message without grpc-encoding")
             self._messages.append(message)
         if self._messages:
-            self._unconsumed_bytes += len(data)
             _wake(self._receiver)
         else:
             # Part of a long message: the window must open for the rest of it, however small it is.
-            self._consume(len(data))
+            self._give_back()
+
+    def _give_back(self) -> None:
+        size_bytes, self._unconsumed_bytes = self._unconsumed_bytes, 0
+        self._consume(size_bytes)
 
     def _reset_if_open(self) -> None:
         if not self._is_send_closed and self._connection is not None:
@@ -640,3 +657,18 @@ class StreamCall(Call[None]):
 def _wake(waiter: Pending[None] | None) -> None:
     if waiter is not None:
         waiter.resolve(None)
+
+
+class _Alarm:
+    """Ends a wait at its deadline. Implements `deadlines.Expiring`."""
+
+    __slots__ = ("_waiter", "has_rung")
+
+    def __init__(self, waiter: Pending[None]) -> None:
+        self._waiter = waiter
+        self.has_rung = False
+
+    def expire(self, now_s: float) -> None:
+        """Wake who waits."""
+        self.has_rung = True
+        self._waiter.resolve(None)

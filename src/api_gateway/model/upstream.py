@@ -1,4 +1,4 @@
-"""A call with one message each way, as those see it who only want it made; `grpc/channel.py` makes it."""
+"""Calls to a service, as those see them who only want them made; `grpc/channel.py` makes them."""
 
 from __future__ import annotations
 
@@ -26,3 +26,32 @@ class UnaryCaller(Protocol):
 
         Awaiting raises GatewayError with the gRPC code. To cancel the waiting cancels the call.
         """
+
+
+class MessageStream(Protocol):
+    """A call with any number of messages each way."""
+
+    headers: HeaderList
+    trailers: HeaderList
+
+    async def send(self, message: bytes) -> None:
+        """Send one message; waits while the service does not take it. Raises GatewayError when the call has ended."""
+
+    def close_send(self) -> None:
+        """Tell the service that no more messages follow."""
+
+    async def receive(self, timeout_s: float | None = None) -> bytes | None:
+        """Return the next message, None after the last one of a call that ended with OK.
+
+        Raises GatewayError for every other end, TimeoutError when nothing came within `timeout_s` (the call goes on).
+        """
+
+    def cancel(self) -> bool:
+        """Give the call up. Nothing happens when it has ended."""
+
+
+class Upstream(UnaryCaller, Protocol):
+    """A channel to one service, for calls of both kinds."""
+
+    def stream(self, path: bytes, *, deadline_s: float, metadata: HeaderList) -> MessageStream:
+        """Start a call of `/package.Service/Method` with any number of messages each way. `deadline_s` is monotonic."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from protobuf import Registry
 
 from ..model.policy import Policy
-from ..model.upstream import UnaryCaller
+from ..model.upstream import Upstream
 from ..schema import Method
 from ..transcoding.binding import Binding
 from ..transcoding.json_codec import Encoder
@@ -32,5 +32,5 @@ class Route:
     encoder: Encoder
     registry: Registry
     """Types of the service, for error details."""
-    channel: UnaryCaller
+    channel: Upstream
     policies: tuple[Policy, ...]
