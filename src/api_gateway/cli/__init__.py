@@ -1,7 +1,7 @@
 """The command line: the only place that prints and exits.
 
-Exit codes: 0, 1 (it failed), 2 (wrong usage). Results go to standard output, everything said to people to standard error; while
-serving, standard output carries the log.
+Exit codes: 0, 1 (it failed), 2 (wrong usage). Results go to standard output, everything said to people to standard
+error; while serving, standard output carries the log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .. import __version__
 from .check import check_configuration
 from .demo import run_demo
 from .routes import print_routes
-from .run import run_gateway
+from .run import Launch, run_gateway
 from .screen import Screen
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         "-c",
+        metavar="FILE",
         help="Configuration file. Default: $GATEWAY_CONFIG_PATH, else config/gateway-config.yaml.",
         show_default=False,
     ),
@@ -66,22 +67,36 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Serve gRPC services as HTTP/JSON: name a backend, call its methods with curl."""
+    """Serve gRPC services as HTTP/JSON: name a backend, call its methods with curl.
+
+    Examples:
+
+      api-gateway demo
+
+      api-gateway run --backend http://localhost:50051
+    """
 
 
-@app.command()
+@app.command(short_help="Serve, as the configuration says.")
 def run(
     config: ConfigOption = None,
     backend: BackendOption = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, max=256, help="Worker processes.", show_default=False)
+        int | None,
+        typer.Option("--workers", "-w", metavar="N", min=1, max=256, help="Worker processes.", show_default=False),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default=False)
+    ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0: any free one.", show_default=False)
+        int | None,
+        typer.Option("--port", "-p", metavar="N", min=0, max=65535, help="Port; 0: any free one.", show_default=False),
     ] = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT (Ctrl-C).
+    """Serve until SIGTERM or SIGINT (Ctrl-C); a second one does not wait for requests to finish.
+
+    With several workers, SIGHUP reads the configuration again and puts new workers in the place of the old ones,
+    SIGUSR2 starts a new version beside this one, SIGTTIN and SIGTTOU add and take a worker.
 
     Examples:
 
@@ -91,12 +106,11 @@ def run(
 
       api-gateway run --backend http://localhost:50051 --port 9000
     """
-    raise typer.Exit(
-        run_gateway(Screen(), config=config, backends=backend or [], workers=workers, host=host, port=port)
-    )
+    launch = Launch(config=config, backends=backend or (), workers=workers, host=host, port=port)
+    raise typer.Exit(run_gateway(Screen(), launch))
 
 
-@app.command()
+@app.command(short_help="Check a configuration file.")
 def check(config: ConfigOption = None) -> None:
     """Check a configuration file: exit 0 when it is right, 1 with every mistake named when it is not.
 
@@ -107,12 +121,14 @@ def check(config: ConfigOption = None) -> None:
     raise typer.Exit(check_configuration(Screen(), config=config))
 
 
-@app.command()
+@app.command(short_help="Ask the backends and print the route table.")
 def routes(
     config: ConfigOption = None,
     backend: BackendOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds to wait for each backend.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, max=300, help="Longest wait for each backend.")
+    ] = 10.0,
 ) -> None:
     """Ask the backends and print the route table, with what could not be mapped and why.
 
@@ -122,20 +138,22 @@ def routes(
 
       api-gateway routes --json
     """
-    raise typer.Exit(
-        print_routes(Screen(), config=config, backends=backend or [], is_json=as_json, timeout_s=timeout)
-    )
+    raise typer.Exit(print_routes(Screen(), config=config, backends=backend or [], is_json=as_json, timeout_s=timeout))
 
 
-@app.command()
+@app.command(short_help="Serve example backends, and print what to try.")
 def demo(
-    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="Port of the gateway.")] = 8080,
+    port: Annotated[
+        int, typer.Option("--port", "-p", metavar="N", min=0, max=65535, help="Port of the gateway; 0: any free one.")
+    ] = 8080,
     auth: Annotated[bool, typer.Option("--auth", help="Switch authentication on.")] = False,
 ) -> None:
     """Serve two example gRPC backends behind a gateway, and print curl lines to try.
 
-    Example:
+    Examples:
 
       api-gateway demo
+
+      api-gateway demo --auth --port 9000
     """
     raise typer.Exit(run_demo(Screen(), port=port, with_auth=auth))

@@ -1,4 +1,4 @@
-"""`api-gateway check`: is this configuration right?"""
+"""`api-gateway check`: tells whether a configuration is right."""
 
 from __future__ import annotations
 
@@ -18,5 +18,7 @@ def check_configuration(screen: Screen, *, config: Path | None) -> int:
         screen.problems(error.problems)
         return 1
     count = len(loaded.settings.services)
-    screen.emit(f"{loaded.origin}: ok, {count} service{'s' if count != 1 else ''}")
+    screen.results.say(f"{loaded.origin}: ok, {count} service{'s' if count != 1 else ''}")
+    if loaded.overrides:
+        screen.results.say(f"with values from the environment: {', '.join(loaded.overrides)}")
     return 0

@@ -6,44 +6,53 @@ import importlib.util
 import json
 import subprocess
 import sys
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
+from ..app import Gateway
 from ..config.settings import Settings
+from .listening import local_url
 from .run import serve
 from .screen import Screen
+from .tour import lines, tour
+from .worker_factory import ServingPlan
 
 STOP_TIMEOUT_S: Final = 5.0
-_NEEDED: Final = ("grpc", "grpc_reflection", "grpc_health")
+REQUESTS_PER_MINUTE: Final = 600
+_NEEDED: Final = ("grpc", "grpc_reflection", "grpc_health", "google.protobuf", "google.rpc")
+
+
+class BackendsError(Exception):
+    """The example backends did not start; they have said why on standard error."""
 
 
 def run_demo(screen: Screen, *, port: int, with_auth: bool) -> int:
     """Start the backends in a process of their own, serve, stop both; return the exit code."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
+    if any(not _is_installed(name) for name in _NEEDED):
         screen.fail("the demo needs grpcio: pip install 'api-gateway[demo]'")
         return 1
-    # Its own process group: Ctrl-C reaches the gateway alone, which drains while the backends still answer.
-    with subprocess.Popen(
-        [sys.executable, "-m", "api_gateway.demo.server", "--until-stdin-closes"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as backends:
-        try:
-            assert backends.stdout is not None
-            line = backends.stdout.readline()
-            if not line:
-                screen.fail("the example backends did not start")
-                return 1
-            ready = json.loads(line)
-            settings = demo_settings(ready["user_port"], ready["auth_port"], port=port, with_auth=with_auth)
-            return serve(screen, settings, origin="the demo")
-        finally:
-            backends.terminate()
-            try:
-                backends.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                backends.kill()
+
+    async def show_tour(gateway: Gateway, address: tuple[Any, ...]) -> None:
+        if not gateway.watcher.is_complete:
+            # The start screen has just said why.
+            return
+        screen.say()
+        screen.say("Ready. Try, in another terminal and in this order:", "bold")
+        for line in lines(tour(local_url(address), with_auth=with_auth)):
+            screen.say(line)
+        screen.say()
+        screen.say(
+            "Ctrl-C stops it. `api-gateway demo --auth` shows it with tokens." if not with_auth else "Ctrl-C stops it."
+        )
+
+    try:
+        with _example_backends() as ports:
+            settings = demo_settings(ports["user_port"], ports["auth_port"], port=port, with_auth=with_auth)
+            return serve(screen, ServingPlan(settings=settings, origin="the demo", on_serving=show_tour))
+    except BackendsError:
+        screen.fail("the example backends did not start")
+        return 1
 
 
 def demo_settings(user_port: int, auth_port: int, *, port: int, with_auth: bool) -> Settings:
@@ -57,6 +66,37 @@ def demo_settings(user_port: int, auth_port: int, *, port: int, with_auth: bool)
                 "auth-service": {"endpoint": auth_endpoint},
             },
             "auth": {"service_endpoint": auth_endpoint} if with_auth else None,
-            "rate_limit": {"enabled": True, "requests_per_minute": 600},
+            "rate_limit": {"enabled": True, "requests_per_minute": REQUESTS_PER_MINUTE},
         }
     )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is missing
+        return False
+
+
+@contextmanager
+def _example_backends() -> Iterator[dict[str, Any]]:
+    """Run the backends; yields their ready message. Raises BackendsError."""
+    # Its own process group: Ctrl-C reaches the gateway alone, which drains while the backends still answer. Should this
+    # process be killed, the end of standard input stops them.
+    with subprocess.Popen(
+        [sys.executable, "-m", "api_gateway.demo.server", "--until-stdin-closes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as backends:
+        try:
+            line = backends.stdout.readline() if backends.stdout is not None else b""
+            if not line:
+                raise BackendsError
+            yield json.loads(line)
+        finally:
+            backends.terminate()
+            try:
+                backends.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                backends.kill()

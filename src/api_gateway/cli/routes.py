@@ -19,7 +19,7 @@ from ..discovery.plan import Plan, plan_routes
 from ..discovery.reflection import ReflectionError, read_schema
 from ..grpc.channel import Channel, ChannelOptions
 from ..schema import Schema
-from .screen import Screen
+from .screen import Page, Screen
 
 
 class _Silent:
@@ -51,19 +51,18 @@ def print_routes(
         schemas, failures = runner.run(_ask_all(settings, timeout_s))
     plan = plan_routes(schemas, settings)
     if is_json:
-        screen.emit(orjson.dumps({**plan.as_dict(), "failed": failures}, option=orjson.OPT_INDENT_2).decode())
+        screen.results.emit(orjson.dumps({**plan.as_dict(), "failed": failures}, option=orjson.OPT_INDENT_2).decode())
     else:
-        show_plan(screen, plan)
-        for service, reason in failures.items():
-            endpoint = settings.services[service].endpoint
-            screen.fail(f"{service} at {endpoint} was not discovered: {reason}")
+        show_plan(screen.results, plan)
+    for service, reason in failures.items():
+        screen.fail(f"{service} at {settings.services[service].endpoint} was not discovered: {reason}")
     return 1 if failures else 0
 
 
-def show_plan(screen: Screen, plan: Plan) -> None:
-    """Print routes, conflicts and unmapped methods as tables."""
+def show_plan(page: Page, plan: Plan) -> None:
+    """Print routes, conflicts, overrides that lead nowhere, and unmapped methods."""
     if plan.routes:
-        screen.table(
+        page.table(
             ("METHOD", "PATH", "GRPC METHOD", "SERVICE", "SOURCE"),
             [
                 (route.verb, route.template.text, route.method.full_name, route.service, route.source.value)
@@ -71,23 +70,25 @@ def show_plan(screen: Screen, plan: Plan) -> None:
             ],
         )
     else:
-        screen.say("no routes")
+        page.say("no routes")
     for conflict in plan.conflicts:
         route = conflict.loser
-        screen.say(f"conflict: {route.verb} {route.template.text} of {route.method.full_name}: {conflict.reason}")
+        page.say(f"conflict: {route.verb} {route.template.text} of {route.method.full_name}: {conflict.reason}")
     for rejected in plan.rejected_overrides:
-        screen.say(f"override not served: {rejected.http_method} {rejected.http_path}: {rejected.reason}")
+        page.say(f"override not served: {rejected.http_method} {rejected.http_path}: {rejected.reason}")
     for unmapped in plan.unmapped:
-        screen.say(f"unmapped: {unmapped.method} of {unmapped.service}: {unmapped.reason}")
+        page.say(f"unmapped: {unmapped.method} of {unmapped.service}: {unmapped.reason}")
         if unmapped.override:
-            screen.say("  to serve it, add under route_overrides:")
+            page.say("  to serve it, add under route_overrides:")
             for line in unmapped.override.splitlines():
-                screen.say(f"    {line}")
+                page.say(f"    {line}")
 
 
 async def _ask_all(settings: Settings, timeout_s: float) -> tuple[Mapping[str, Schema], dict[str, str]]:
     answers = await asyncio.gather(*(_ask(settings, key, timeout_s) for key in settings.services))
-    schemas = {key: answer for key, answer in zip(settings.services, answers, strict=True) if isinstance(answer, Schema)}
+    schemas = {
+        key: answer for key, answer in zip(settings.services, answers, strict=True) if isinstance(answer, Schema)
+    }
     failures = {key: answer for key, answer in zip(settings.services, answers, strict=True) if isinstance(answer, str)}
     return schemas, failures
 

@@ -1,4 +1,4 @@
-"""What `run` tells people at start: where it listens, what protects it, what was discovered and what was not, and why."""
+"""What `run` tells people at start: where it listens, what protects it, what was discovered, what was not and why."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ..app import Gateway
 from ..config.settings import Settings
+from .listening import address_text, local_url
 from .routes import show_plan
 from .screen import Screen
 
@@ -16,9 +17,8 @@ MAX_SHOWN_ROUTES: Final = 40
 
 def show_listening(screen: Screen, settings: Settings, origin: str, address: tuple[Any, ...]) -> None:
     """Print where it listens and which guards are on."""
-    host, port = address[0], address[1]
-    shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1") else host  # noqa: S104 - compared, not bound
-    screen.say(f"API Gateway listens on http://{shown}:{port} ({host}:{port}), configured by {origin}", "bold")
+    url = local_url(address)
+    screen.say(f"API Gateway listens on {url} ({address_text(*address[:2])}), configured by {origin}", "bold")
     screen.say(f"  workers         {settings.server.workers}")
     screen.say(f"  authentication  {_authentication(settings)}")
     limit = settings.rate_limit
@@ -29,7 +29,7 @@ def show_listening(screen: Screen, settings: Settings, origin: str, address: tup
     )
     tempo = settings.observability.tempo_endpoint
     screen.say(f"  traces          {'not exported yet: ' + tempo if tempo else 'off'}")
-    screen.say(f"  health          http://{shown}:{port}/health   metrics http://{shown}:{port}/metrics")
+    screen.say(f"  health          {url}/health   metrics {url}/metrics")
 
 
 def _authentication(settings: Settings) -> str:
@@ -41,7 +41,7 @@ def _authentication(settings: Settings) -> str:
 
 
 async def show_discovery(screen: Screen, settings: Settings, gateway: Gateway) -> None:
-    """Wait for the backends' first answers and print the routes; tell again when a late one comes."""
+    """Wait for the backends' first answers and print the routes."""
     await gateway.watcher.wait_for_first_round(FIRST_ROUND_S)
     for key, status in gateway.watcher.statuses.items():
         if not status.is_discovered:

@@ -1,6 +1,6 @@
 """One serving process: starts a gateway in an event loop, waits for a signal, stops it.
 
-The first SIGTERM or SIGINT drains; a second one, or SIGQUIT, ends the process at once.
+The first SIGTERM, SIGINT or SIGHUP drains; a second one, or SIGQUIT, ends the process at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import uvloop
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 
+_ASKING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 class Serving(Protocol):
     """A gateway, as its process sees it."""
@@ -28,14 +30,18 @@ class Serving(Protocol):
 
 
 class Signals:
-    """Counts the signals that ask for the end."""
+    """What signals have asked for, within one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.first = asyncio.Event()
+        """Somebody wants the end: drain."""
         self.second = asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, self.ask)
-        loop.add_signal_handler(signal.SIGINT, self.ask)
+        """Somebody wants it now."""
+        for number in _ASKING:
+            loop.add_signal_handler(number, self.ask)
         loop.add_signal_handler(signal.SIGQUIT, self.insist)
+        # Programs that rotate logs send it to whoever writes one; its default is death.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
     def ask(self) -> None:
         """Ask for a drain; asking twice insists."""
@@ -59,10 +65,16 @@ def run_process(
     """Serve until a signal comes; return the exit code: 0 after a drain, also one that had to cut requests off.
 
     `make` is called inside the loop. `on_started` runs beside the serving and is cancelled with it; `on_loop` is told
-    of the loop and may ask for the end.
+    of the loop and may ask for the end. The process is about to end when this returns: signals that ask for it are
+    ignored from then on.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(make, listeners, on_started, on_loop))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(make, listeners, on_started, on_loop))
+    finally:
+        # The loop took its handlers with it. By default a late signal would turn a clean exit into a death.
+        for number in (*_ASKING, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _serve(

@@ -6,12 +6,23 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import uvloop
 
 from api_gateway.edge.process import EXIT_FAILED, EXIT_OK, Serving, Signals, run_process
+
+
+TOUCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in TOUCHED}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class FakeServing:
@@ -58,7 +69,7 @@ def sent(number: signal.Signals) -> Callable[[Signals], object]:
     return lambda _: os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["SIGTERM", "SIGINT", "SIGHUP"])
 def test_first_signal_drains(number: signal.Signals) -> None:
     """C12."""
     serving = FakeServing()
@@ -135,3 +146,16 @@ async def test_asking_twice_insists() -> None:
     assert (signals.first.is_set(), signals.second.is_set()) == (True, False)
     signals.ask()
     assert signals.second.is_set()
+
+
+def test_a_late_signal_does_not_turn_a_clean_exit_into_a_death() -> None:
+    run(FakeServing(), sent(signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        os.kill(os.getpid(), number)
+
+
+def test_log_rotation_does_not_kill() -> None:
+    """SIGUSR1 means "open your files again" to many servers, and death by default."""
+    serving = FakeServing()
+    assert run(serving, sent(signal.SIGUSR1), sent(signal.SIGTERM)) == EXIT_OK
+    assert serving.events[-1] == "stopped"
