@@ -19,6 +19,7 @@ from .discovery.plan import PlannedRoute
 from .discovery.publish import Published, RoutePublisher
 from .discovery.watcher import Watcher
 from .edge.application import EdgeLimits
+from .edge.cors import Cors
 from .edge.respond import error_response
 from .edge.server import Server
 from .grpc.channel import Channel, ChannelOptions
@@ -252,6 +253,7 @@ class Gateway:
                 self.metrics,
                 AccessLog(self._writer, level=self._settings.log.level, is_enabled=self._settings.log.requests),
             ),
+            cross_origin=Cors(self._settings.cors) if self._settings.cors.enabled else None,
             max_timeout_s=self._settings.server.request_timeout_ms / 1000,
             is_root_sampled=lambda: False,
         )

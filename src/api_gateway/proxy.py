@@ -44,6 +44,16 @@ class ErrorResponder(Protocol):
         """Return the answer."""
 
 
+class CrossOrigin(Protocol):
+    """What pages of other origins may do; `edge.cors.Cors` is the one there is."""
+
+    def preflight(self, request: Request) -> Response | None:
+        """Return the answer to a preflight, None for any other request."""
+
+    def headers(self, request: Request) -> Sequence[tuple[bytes, bytes]]:
+        """Return the headers of any other answer."""
+
+
 class ExchangeListener(Protocol):
     """Hears of every finished exchange, once."""
 
@@ -66,6 +76,7 @@ class Proxy:
         unmatched_policies: Sequence[Policy],
         respond: ErrorResponder,
         listener: ExchangeListener,
+        cross_origin: CrossOrigin | None,
         max_timeout_s: float,
         is_root_sampled: Callable[[], bool],
     ) -> None:
@@ -76,6 +87,7 @@ class Proxy:
         self._unmatched_policies = unmatched_policies
         self._respond = respond
         self._listener = listener
+        self._cross_origin = cross_origin
         self._max_timeout_s = max_timeout_s
         self._is_root_sampled = is_root_sampled
         self.routes: RouteTable[Route] = RouteTable.build(())
@@ -95,7 +107,10 @@ class Proxy:
 
             try:
                 route, variables = self.routes.match(request.method, path)
-            except GatewayError:
+            except GatewayError as error:
+                options = self._answer_options(exchange, error)
+                if options is not None:
+                    return self._finished(exchange, options)
                 await self._admit_unmatched(exchange)
                 raise
             exchange.route, exchange.service = route.template, route.service
@@ -168,6 +183,8 @@ class Proxy:
         identifier = (b"x-request-id", exchange.request_id.encode())
         exchange.metadata += ((b"traceparent", format_traceparent(trace)), identifier)
         exchange.response_headers.append(identifier)
+        if self._cross_origin is not None:
+            exchange.response_headers += self._cross_origin.headers(exchange.request)
 
     async def _operate(self, exchange: Exchange) -> Response:
         request = exchange.request
@@ -191,6 +208,17 @@ class Proxy:
         response = await endpoint.answer(request)
         response.headers.extend(exchange.response_headers)
         return response
+
+    def _answer_options(self, exchange: Exchange, error: GatewayError) -> Response | None:
+        """Answer OPTIONS for a path that has no such route of its own: a preflight, or which methods there are (semantics 8)."""
+        request = exchange.request
+        if request.method != "OPTIONS" or error.http != 405:
+            return None
+        preflight = self._cross_origin.preflight(request) if self._cross_origin is not None else None
+        if preflight is not None:
+            preflight.headers.append((b"x-request-id", exchange.request_id.encode()))
+            return preflight
+        return Response(204, [*error.headers, *exchange.response_headers])
 
     async def _admit_unmatched(self, exchange: Exchange) -> None:
         """Count what matches no route against the client's limit all the same."""
