@@ -151,7 +151,7 @@ def rst_stream(stream_id: int, error_code: int) -> bytes:
     return frame(Kind.RST_STREAM, 0, stream_id, error_code.to_bytes(4, "big"))
 
 
-def settings(values: Mapping[int, int] | Iterable[tuple[int, int]] = ()) -> bytes:
+def settings(values: Mapping[Setting, int] | Iterable[tuple[int, int]] = ()) -> bytes:
     """Return SETTINGS; pairs may repeat a setting."""
     pairs = values.items() if isinstance(values, Mapping) else values
     return frame(

@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Manners:
     """What a peer does by itself."""
 
-    settings: Mapping[int, int] | None = field(default_factory=dict)
+    settings: Mapping[Setting, int] | None = field(default_factory=dict)
     """The SETTINGS it begins with; None: it never sends any."""
     acknowledges_settings: bool = True
     answers_pings: bool = True

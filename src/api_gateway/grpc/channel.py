@@ -336,9 +336,13 @@ class Channel:
 
     def _attempt_ended(self, task: asyncio.Task[None]) -> None:
         self._connecting.discard(task)
-        if self._queue and not self._ready:
-            # The connection was lost again in the moment it became ready, when another attempt could not start yet.
-            self._connect()
+        if self._queue:
+            # Calls that came while this attempt was under way, or whose connection was lost in the moment it became ready,
+            # could not start another one then.
+            if self._ready:
+                self._grow()
+            else:
+                self._connect()
 
     async def _attempt(self) -> None:
         started_s = self._loop.time()
@@ -444,6 +448,10 @@ class Channel:
         """Open no more streams there; what is open may finish."""
         text = debug_data[:100].decode("utf-8", "replace")
         self._retire(connection, f"GOAWAY {error_code} {text}".strip())
+
+    def worn_out(self, connection: Connection, reason: str) -> None:
+        """Open no more streams there."""
+        self.retire(connection, reason)
 
     def connection_lost(self, connection: Connection, reason: str) -> None:
         """Forget the connection; reconnect when somebody waits."""

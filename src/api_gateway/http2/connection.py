@@ -68,6 +68,9 @@ class ConnectionOwner(Protocol):
     def goaway_received(self, connection: Connection, last_stream_id: int, error_code: int, debug_data: bytes) -> None:
         """The peer takes no new streams; those above `last_stream_id` were not processed and are closed next."""
 
+    def worn_out(self, connection: Connection, reason: str) -> None:
+        """New streams had better go to another connection."""
+
     def stream_freed(self, connection: Connection) -> None:
         """A stream ended, so that another one may start."""
 
@@ -213,6 +216,10 @@ class Connection(asyncio.Protocol):
                 # As in `consume`: the engine has ended, and the stream with it.
                 return
             self._schedule_flush()
+            if self._h2.local_window_size < CONNECTION_WINDOW_BYTES // 4 and not self.is_draining:
+                # A reset inside a DATA frame costs the connection the window of what came of it: the engine forgets those
+                # bytes, up to 16 KiB, without giving them back. Before that adds up to a standstill, another takes over.
+                self._owner.worn_out(self, "its window is used up")
 
     # The connection
 

@@ -353,7 +353,7 @@ def test_failed_attempts_to_open_more_connections_do_not_delay_a_reconnect() -> 
     """A backend that takes one connection only, for long, and then restarts: no backoff of the others is in the way."""
 
     async def scenario() -> None:
-        settings: dict[int, int] = {Setting.MAX_CONCURRENT_STREAMS: 1}
+        settings = {Setting.MAX_CONCURRENT_STREAMS: 1}
         async with ScriptedPeer(Manners(settings=settings)) as peer, channel_to(peer.endpoint) as channel:
             running = channel.unary(timeout_s=10_000)
             first = await peer.accept()
