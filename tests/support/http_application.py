@@ -110,7 +110,7 @@ async def _ignore(request: Request) -> Response:
 
 
 async def _sized(request: Request) -> Response:
-    return Response(200, [], b"x" * int(request.query))
+    return Response(200, [], b"x" * (int(request.query[:7]) if request.query.isdecimal() else 0))
 
 
 async def _close(request: Request) -> Response:

@@ -54,7 +54,7 @@ class Cors:
         return Response(204, list(fields)) if fields is not None else None
 
     def headers(self, request: Request) -> HeaderList:
-        """Return the headers of any other answer to a request, also of an error. The list is shared: do not change it."""
+        """Return the headers of any other answer, errors included. The list is shared: do not change it."""
         return self._allowed.get(request.headers.get(b"origin", b""), self._other)
 
 

@@ -371,6 +371,7 @@ class Http1Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once, whatever is going on. What is being answered is cancelled before this returns."""
         self._is_closing = True
+        self._closing_due_s = _NEVER_S
         self._transport.abort()
         self._abandon()
 
@@ -407,4 +408,5 @@ class Http1Connection(asyncio.Protocol):
         output = self._output
         if output.is_empty or (output.due_s <= now_s and output.is_stalled(now_s)):
             self.abort()
-        self._closing_due_s = output.due_s
+        else:
+            self._closing_due_s = output.due_s

@@ -284,10 +284,11 @@ class RequestReader:
     def _pass_over_upgrade(self, surplus_bytes: int) -> None:
         """Go on in HTTP/1.1, as a server may (RFC 9110 section 7.8), and close after the answer.
 
-        Where bytes follow, nobody can tell which protocol they are: a body, or more in the same segment, is refused.
+        Where bytes follow, nobody can tell which protocol they are: a body, or more in the same segment, is refused;
+        and CONNECT, which is for tunnels.
         """
         request, body, _ = self.requests.pop()
-        if body is not None or surplus_bytes:
+        if body is not None or surplus_bytes or request.method == "CONNECT":
             self.fail(refusals.upgrade_not_offered())
         else:
             self.requests.append((request, body, False))

@@ -338,6 +338,14 @@ def test_deadline_that_passes_with_the_connection_is_harmless(rig: Rig) -> None:
     assert len(rig.wheel) == 0
 
 
+def test_deadline_of_a_connection_that_is_cut_off_does_not_come_back(rig: Rig) -> None:
+    """Until the loop reports the loss, however late that is: a deadline in the past would keep the wheel spinning."""
+    rig.receive(b"\0")
+    rig.advance(1 + TICK_S)
+    assert rig.transport.is_aborted
+    assert len(rig.wheel) == 0
+
+
 def test_one_deadline_a_connection(rig: Rig, application: SmallApplication) -> None:
     """However often it moved."""
     for _ in range(50):
