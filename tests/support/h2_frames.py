@@ -208,3 +208,7 @@ class HeaderCoder:
     @table_size.setter
     def table_size(self, size_bytes: int) -> None:
         self._encoder.header_table_size = size_bytes
+
+    def limit_incoming_table(self, size_bytes: int) -> None:
+        """Refuse blocks that use a larger table than we announced."""
+        self._decoder.max_allowed_table_size = size_bytes

@@ -188,6 +188,10 @@ class PeerConnection(asyncio.Protocol):
         await self.wait_until(lambda: bool(self._heads))
         return self._heads.pop(0)
 
+    async def requests_seen(self, count: int) -> None:
+        """Wait until so many requests came, counted from the first."""
+        await self.wait_until(lambda: len(self.requests) >= count)
+
     async def reset_of(self, stream_id: int) -> int:
         """Return the code with which the client reset a stream, once it has."""
         request = self.requests[stream_id]
