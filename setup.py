@@ -1,7 +1,7 @@
 """Compiles the request path with mypyc when `API_GATEWAY_COMPILE=1` is set; without it the package is plain Python.
 
-The modules are the same files either way: mypyc takes their type hints at their word and turns them into C. A request then costs
-29 us of CPU beside the kernel's share, instead of 57. A C compiler and Python's headers are needed.
+The modules are the same files either way: mypyc takes their type hints at their word and turns them into C. A request
+then costs 29 us of CPU beside the kernel's share, instead of 57. A C compiler and Python's headers are needed.
 """
 
 from __future__ import annotations

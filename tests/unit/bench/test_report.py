@@ -38,13 +38,13 @@ def test_markdown_escapes_the_column_mark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "verdict"), [pytest.param(0.5, "kept", id="kept"), pytest.param(0.51, "MISSED", id="missed")]
+    ("ratio", "verdict"), [pytest.param(0.75, "kept", id="kept"), pytest.param(0.76, "MISSED", id="missed")]
 )
 def test_row_says_whether_the_promise_was_kept(ratio: float, verdict: str) -> None:
     _, rows = result_table(outcome(ratio))
     assert [row[2] for row in rows] == ["Envoy", "gateway"]
     assert rows[0][5:7] == ("", "")
-    assert rows[1][6] == f"at most 0.50: {verdict}"
+    assert rows[1][6] == f"at most 0.75: {verdict}"
     assert rows[1][7] == "12,346"
 
 
