@@ -111,7 +111,6 @@ async def channel_to(endpoint: str | Target, options: ChannelOptions | None = No
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
-    tasks_before = asyncio.all_tasks()
     target = endpoint if isinstance(endpoint, Target) else parse_target(endpoint)
     tested = TestedChannel(target, options or ChannelOptions())
     try:
@@ -120,7 +119,7 @@ async def channel_to(endpoint: str | Target, options: ChannelOptions | None = No
         await tested.channel.aclose()
     assert (len(tested.wheel), tested.channel.open_streams, tested.channel.queued_calls) == (0, 0, 0)
     assert (tested.seen.connections or [0])[-1] == 0
-    assert asyncio.all_tasks() - tasks_before - {asyncio.current_task()} == set()
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "connect tested"] == []
     assert complaints == []
     tested.wheel.close()
 

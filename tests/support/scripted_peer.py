@@ -175,6 +175,12 @@ class PeerConnection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.pause_reading()
 
+    @property
+    def tls(self) -> ssl.SSLObject:
+        """The TLS session."""
+        assert self._transport is not None
+        return cast(ssl.SSLObject, self._transport.get_extra_info("ssl_object"))
+
     # What the test waits for
 
     async def request(self) -> PeerRequest:

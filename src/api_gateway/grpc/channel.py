@@ -358,7 +358,7 @@ class Channel:
         except (OSError, TlsError, ValueError) as error:
             # ValueError: a host or TLS domain that no resolver and no certificate can have.
             connection.abort(str(error))
-            self._failed(started_s, _describe(error))
+            self._failed(started_s, _describe(error, is_tls=self.target.tls is not None))
         except BaseException:
             connection.abort("cancelled")
             raise
@@ -488,5 +488,9 @@ class Channel:
                 self._connect()
 
 
-def _describe(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _describe(error: Exception, *, is_tls: bool) -> str:
+    text = str(error) or type(error).__name__
+    if is_tls and isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
+        # Not every server says why it hangs up during the handshake, and this is why most do.
+        return f"{text} before HTTP/2 began; the server may demand a client certificate that it accepts"
+    return text

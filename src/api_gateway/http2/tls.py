@@ -16,18 +16,18 @@ def client_context(ca_path: Path | None, cert_path: Path | None, key_path: Path 
 
     Raises TlsError that names the file which cannot be used.
     """
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     try:
-        if ca_path is not None:
+        if ca_path is None:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        else:
             # Only the named CAs: a backend's private CA must not be replaceable by any public one.
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.set_alpn_protocols(["h2"])
             context.load_verify_locations(cafile=ca_path)
         if cert_path is not None:
-            context.load_cert_chain(cert_path, key_path)
+            # Without a password OpenSSL would ask the terminal for one, and the loop would wait for the answer.
+            context.load_cert_chain(cert_path, key_path, password="")
     except (OSError, ssl.SSLError) as error:
         names = ", ".join(str(path) for path in (ca_path, cert_path, key_path) if path is not None)
         raise TlsError(f"cannot use the TLS files {names}: {error}") from error
