@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.backends import Backend
-from tests.support.gateway import Answer, Client, RunningGateway, eventually, serving, start_gateway
+from tests.support.gateway import Answer, Client, RunningGateway, eventually, is_refused, serving, start_gateway
 from tests.support.gen.echo_control_pb2 import STARTED
 from tests.support.steady_load import steady_load
 
@@ -118,11 +117,6 @@ def test_two_signals_in_one_go_end_at_once(grpcio_backend: Backend) -> None:
         gateway.process.send_signal(signal.SIGTERM)
         gateway.process.send_signal(signal.SIGINT)
         assert gateway.process.wait() == EXIT_FAILED
-
-
-def is_refused(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_readiness_goes_before_the_listener(grpcio_backend: Backend) -> None:

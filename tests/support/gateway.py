@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -185,13 +186,23 @@ def eventually(holds: Callable[[], object], what: str, *, timeout_s: float = TIM
         time.sleep(POLL_S)
 
 
+def is_refused(port: int) -> bool:
+    """Whether nobody listens on a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 def is_alive(pid: int) -> bool:
-    """Whether a process exists."""
+    """Whether a process runs; one that has ended and that nobody asked about yet does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:  # no such folder on macOS; no such process any more on Linux
+        return not Path("/proc/self").exists()
+    return state.rpartition(")")[2].split()[0] != "Z"
 
 
 def write_config(path: Path, config: Config) -> None:

@@ -18,7 +18,7 @@ from ..telemetry.log import get_logger
 from .reflection import ReflectionError, StreamOpener, read_schema
 
 READ_TIMEOUT_S: Final = 10.0
-"""Longest time for one reading. Calls wait for the connection, so this is also how long an absent backend is tried."""
+"""Longest time for one reading, the connection included. A backend that refuses connections fails at once."""
 INITIAL_BACKOFF_S: Final = 0.5
 MAX_BACKOFF_S: Final = 30.0
 BACKOFF_FACTOR: Final = 2.0
@@ -162,7 +162,10 @@ class Watcher:
     async def _ask(self, service: str) -> TableChange:
         async with self._locks[service]:
             try:
-                schema = await read_schema(self._channels[service], deadline_s=self._clock() + READ_TIMEOUT_S)
+                # Not waiting for an absent backend: the reason is known at once, and who refreshes gets an answer.
+                schema = await read_schema(
+                    self._channels[service], deadline_s=self._clock() + READ_TIMEOUT_S, waits_for_ready=False
+                )
             except ReflectionError as error:
                 self._failed(service, str(error))
                 return TableChange()
