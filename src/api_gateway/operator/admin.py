@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 import orjson
 
@@ -58,11 +58,7 @@ class LoopbackOnly:
         """Raise 403 for everybody else."""
         request = exchange.request
         is_forwarded = b"x-forwarded-for" in request.headers or b"forwarded" in request.headers
-        try:
-            is_local = ip_address(request.peer.partition("%")[0]).is_loopback
-        except ValueError:
-            is_local = False
-        if not is_local or is_forwarded:
+        if not _is_loopback(request.peer) or is_forwarded:
             raise GatewayError(
                 Code.PERMISSION_DENIED,
                 "without an auth section this endpoint answers clients on the gateway's own machine only",
@@ -72,3 +68,13 @@ class LoopbackOnly:
 
     def settle(self, exchange: Exchange, now_s: float) -> None:
         """Nothing to do."""
+
+
+def _is_loopback(peer: str) -> bool:
+    try:
+        address = ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    # A listener on `::` sees IPv4 clients as `::ffff:127.0.0.1`, which Python before 3.13 does not count as loopback.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
