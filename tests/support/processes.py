@@ -233,7 +233,10 @@ def python_command(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def python_environment() -> dict[str, str]:
-    """Return the variables by which a child finds the project's source and ours."""
+    """Return the variables by which a child finds the project's source and ours.
+
+    What PYTHONPATH names comes first: so the same tests can run against the compiled gateway.
+    """
     inherited = os.environ.get("PYTHONPATH", "")
-    paths = [str(ROOT / "src"), str(ROOT), *filter(None, inherited.split(os.pathsep))]
+    paths = [*filter(None, inherited.split(os.pathsep)), str(ROOT / "src"), str(ROOT)]
     return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
