@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format compile bench lock docs clean
+.PHONY: help demo test test-compiled check format compile bench lock docs clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Serve two example gRPC backends behind the gateway
 	$(BIN)/python -m api_gateway demo
@@ -19,6 +19,9 @@ demo: $(VENV)/.demo ## Serve two example gRPC backends behind the gateway
 test: check ## Everything that must hold before a change lands: checks, then all tests with coverage
 	scripts/install-system-packages --check
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
+
+test-compiled: build/compiled/.stamp ## The tests with real processes once more, against the compiled gateway (needs a C compiler)
+	PYTHONPATH=build/compiled $(BIN)/python -m pytest -n $(JOBS) tests/e2e tests/faults -k gateway
 
 check: $(VENV)/.dev ## Format, lint, types and imports, without tests
 	$(BIN)/ruff format --check .
