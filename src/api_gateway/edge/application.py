@@ -38,7 +38,7 @@ class EdgeLimits:
     max_uri_bytes: int = 8_192
     max_header_bytes: int = 65_536
     max_header_count: int = 100
-    """Fields of one request, those of its trailer included."""
+    """Fields of one request; as many again may stand in the trailer of a chunked body, and are thrown away."""
     max_connections: int = 10_000
     max_pipelined: int = 100
     """Requests of one connection that may wait behind the one being answered."""

@@ -166,6 +166,7 @@ class Http1Connection(asyncio.Protocol):
         self._runner = None
         request = self._request
         if self._is_closing or request is None:
+            self._drop(response)
             return
         if response is None:
             self._fail(error)
@@ -192,6 +193,7 @@ class Http1Connection(asyncio.Protocol):
             self._go_on(keep_alive)
         except Exception as mistake:
             # Not to be raised into the connection to a backend, which is what called us.
+            self._drop(response)
             self._fail(mistake)
 
     def _start_stream(
@@ -222,6 +224,11 @@ class Http1Connection(asyncio.Protocol):
         self._runner = runner = Runner(writing, ended)
         runner.start()
 
+    def _drop(self, response: Response | None) -> None:
+        """Close a streamed answer that comes too late: a call to a backend is behind it."""
+        if response is not None and response.stream is not None:
+            Runner(close_stream(response.stream), lambda value, error: None).start()
+
     def _go_on(self, keep_alive: bool) -> None:
         body = self._body
         self._request = self._body = None
@@ -246,7 +253,8 @@ class Http1Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Wait for the next request."""
-        self._resume_reading()
+        if self._ahead_bytes or self._is_reading_paused:
+            self._resume_reading()
         limits = self._limits
         wait_s = limits.linger_s if self._server.is_draining else limits.idle_timeout_s
         self._idle_due_s = due_s = self._loop.time() + wait_s

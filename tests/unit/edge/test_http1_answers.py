@@ -233,6 +233,35 @@ def test_answer_that_cannot_be_written_is_reported_and_cut_off(application: Smal
     assert rig.transport.is_aborted
 
 
+def test_stream_that_comes_too_late_is_closed() -> None:
+    """A call to a backend is behind it."""
+    gate: Pending[None] = Pending()
+    closed: list[bool] = []
+
+    class Late:
+        def __aiter__(self) -> Late:
+            return self
+
+        async def __anext__(self) -> bytes:
+            raise AssertionError("nobody reads it")
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    async def stubborn(request: Request) -> Response:
+        try:
+            await Pending[None]()
+        except asyncio.CancelledError:
+            await gate
+        return Response(200, [], stream=Late())
+
+    rig = Rig(SmallApplication({"/": stubborn}))
+    rig.receive(get("/"))
+    rig.lose()
+    gate.resolve(None)
+    assert closed == [True]
+
+
 def test_request_that_does_not_mind_being_cancelled_answers_nobody() -> None:
     gate: Pending[None] = Pending()
 
