@@ -1,0 +1,120 @@
+"""A connection that is there or is not, against a scripted server. tests/faults/test_state_redis.py has a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.exceptions import ResponseError
+
+from api_gateway.state.redis_link import LinkError, RedisLink
+
+PATIENCE_S = 10.0
+AT_ONCE_S = 0.05
+
+
+class Server:
+    """Answers each PING with PONG, and what is between with `replies`, in RESP (the protocol of Redis)."""
+
+    def __init__(self, replies: dict[bytes, bytes] | None = None) -> None:
+        self.replies = {b"PING": b"+PONG\r\n", **(replies or {})}
+        self.commands: list[list[bytes]] = []
+        self.url = ""
+        self.handlers: list[asyncio.Task[None] | None] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.handlers.append(asyncio.current_task())
+        try:
+            while command := await self._read_command(reader):
+                self.commands.append(command)
+                writer.write(self.replies.get(command[0], b"+OK\r\n"))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _read_command(self, reader: asyncio.StreamReader) -> list[bytes]:
+        head = await reader.readline()
+        words = []
+        for _ in range(int(head[1:] or b"0")):
+            size = int((await reader.readline())[1:])
+            words.append((await reader.readexactly(size + 2))[:-2])
+        return words
+
+
+@asynccontextmanager
+async def serving(replies: dict[bytes, bytes] | None = None) -> AsyncIterator[Server]:
+    server = Server(replies)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.url = f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}/0"
+    async with listening:
+        yield server
+    async with asyncio.timeout(PATIENCE_S):
+        # Ends when every connection was closed, which is the link's business.
+        await asyncio.gather(*(handler for handler in server.handlers if handler is not None))
+
+
+async def test_commands_go_out_together_and_replies_come_in_their_order() -> None:
+    async with serving({b"GET": b"$3\r\nabc\r\n", b"INCR": b":7\r\n", b"EVALSHA": b"-NOSCRIPT no\r\n"}) as server:
+        link = RedisLink(server.url, timeout_s=PATIENCE_S)
+        await link.connect()
+        replies = await link.exchange([("GET", "k"), ("EVALSHA", "x"), ("INCR", b"\xff", 1)])
+        assert [replies[0], replies[2]] == [b"abc", 7]
+        assert isinstance(replies[1], ResponseError), "one refused command does not hold the others"
+        assert server.commands[-3:] == [[b"GET", b"k"], [b"EVALSHA", b"x"], [b"INCR", b"\xff", b"1"]]
+        await link.close()
+
+
+async def test_nobody_listens() -> None:
+    link = RedisLink("redis://127.0.0.1:1/0", timeout_s=PATIENCE_S)
+    with pytest.raises(LinkError, match="cannot connect"):
+        await link.connect()
+
+
+async def test_a_server_that_refuses_the_ping_is_no_server() -> None:
+    async with serving({b"PING": b"-ERR not me\r\n"}) as server:
+        with pytest.raises(LinkError, match="PING was refused"):
+            await RedisLink(server.url, timeout_s=PATIENCE_S).connect()
+
+
+async def test_a_reply_too_late_closes_the_connection() -> None:
+    async with serving({b"GET": b""}) as server:
+        link = RedisLink(server.url, timeout_s=PATIENCE_S)
+        await link.connect()
+        link._timeout_s = AT_ONCE_S
+        with pytest.raises(LinkError):
+            await link.exchange([("GET", "k")])
+        server.replies[b"GET"] = b":1\r\n"
+        link._timeout_s = PATIENCE_S
+        await link.connect()
+        assert await link.exchange([("GET", "k")]) == [1], "the late reply of the old connection is not taken for ours"
+        await link.close()
+
+
+async def test_a_broken_connection_is_an_error_of_the_link() -> None:
+    async with serving({b"GET": b"?junk\r\n"}) as server:
+        link = RedisLink(server.url, timeout_s=PATIENCE_S)
+        await link.connect()
+        with pytest.raises(LinkError):
+            await link.exchange([("GET", "k")])
+        await link.close()
+
+
+async def test_a_cancelled_exchange_closes_the_connection() -> None:
+    async with serving({b"GET": b""}) as server:
+        link = RedisLink(server.url, timeout_s=PATIENCE_S)
+        await link.connect()
+        running = asyncio.get_running_loop().create_task(link.exchange([("GET", "k")]))
+        while [b"GET", b"k"] not in server.commands:  # noqa: ASYNC110 - the server is a few turns of the loop away
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "redis://127.0.0.1:port"])
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        RedisLink(url, timeout_s=1.0)

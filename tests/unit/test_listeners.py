@@ -1,0 +1,130 @@
+"""What parts report, seen as metrics and log lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api_gateway.config.settings import ServiceSettings, Settings
+from api_gateway.listeners import (
+    AuthReports,
+    BreakerReports,
+    ChannelReports,
+    DiscoveryReports,
+    ExchangeReports,
+    LimitReports,
+)
+from api_gateway.policy.jwks import KeyFetch
+from api_gateway.policy.refusal import Reason
+from api_gateway.state.store import BreakerState
+from api_gateway.telemetry.access_log import AccessLog
+from api_gateway.telemetry.log import configure_logging
+from api_gateway.telemetry.metrics import Metrics, prepare_metrics_directory
+from tests.unit.telemetry.capture import Capture, finished
+
+SETTINGS = Settings(services={"users": ServiceSettings(endpoint="http://127.0.0.1:1", name="user-service")})
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Metrics:
+    prepare_metrics_directory(tmp_path)
+    return Metrics(tmp_path, version="test")
+
+
+@pytest.fixture
+def capture() -> Iterator[Capture]:
+    with Capture() as capture:
+        configure_logging(capture.writer)
+        yield capture
+
+
+def value(metrics: Metrics, name: str, labels: dict[str, str], *, now_s: float = 0.0) -> float:
+    """Return a metric's value as a scraper sees it."""
+    assert metrics.flush(now_s)
+    page = metrics.render(b"")[1].decode()
+    (found,) = (
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == name and sample.labels == labels
+    )
+    return found
+
+
+def test_exchanges_are_counted_while_and_after_they_run(metrics: Metrics, capture: Capture) -> None:
+    reports = ExchangeReports(metrics, AccessLog(capture.writer, level="INFO", is_enabled=True))
+    reports.started()
+    reports.started()
+    assert metrics.in_flight == 2
+    reports.finished(finished(route="/api/users/:id"))
+    assert metrics.in_flight == 1
+    labels = {"route": "/api/users/:id", "method": "GET", "status": "200"}
+    assert value(metrics, "api_gateway_requests_total", labels) == 1
+    assert [line["fields"]["message"] for line in capture.lines] == ["request completed"]
+
+
+def test_connections_of_a_service_are_shown_and_their_loss_is_passed_on(metrics: Metrics, capture: Capture) -> None:
+    lost: list[str] = []
+    reports = ChannelReports("user-service", metrics, lambda: lost.append("lost"))
+    reports.connections_changed(2)
+    reports.connected()
+    reports.disconnected("GOAWAY 0")
+    reports.connect_failed("connection refused", 1.5678)
+    assert lost == ["lost"]
+    assert value(metrics, "api_gateway_active_connections_total", {"service": "user-service"}) == 2
+    assert [line["level"] for line in capture.lines] == ["INFO", "INFO", "WARN"]
+    fields = [line["fields"] for line in capture.lines]
+    assert all(line["service"] == "user-service" for line in fields)
+    assert fields[1]["reason"] == "GOAWAY 0"
+    assert (fields[2]["reason"], fields[2]["retry_in_seconds"]) == ("connection refused", 1.6)
+
+
+@pytest.mark.parametrize(("result", "label"), [("changed", "ok"), ("unchanged", "unchanged"), ("failed", "failed")])
+def test_readings_count_under_the_name_of_the_service(metrics: Metrics, result: str, label: str) -> None:
+    DiscoveryReports(metrics, SETTINGS, lambda: 100.0).refreshed("users", result)
+    name = "api_gateway_discovery_refreshes_total"
+    assert value(metrics, name, {"service": "user-service", "result": label}) == 1
+
+
+def test_good_readings_make_a_schema_young(metrics: Metrics) -> None:
+    now_s = [100.0]
+    reports = DiscoveryReports(metrics, SETTINGS, lambda: now_s[0])
+    reports.refreshed("users", "changed")
+    now_s[0] = 150.0
+    reports.refreshed("users", "failed")
+    assert value(metrics, "api_gateway_schema_age_seconds", {"service": "user-service"}, now_s=160.0) == 60
+
+
+def test_breakers_are_counted_shown_and_logged(metrics: Metrics, capture: Capture) -> None:
+    reports = BreakerReports(metrics)
+    reports.breaker_changed("users", BreakerState.CLOSED, BreakerState.OPEN)
+    reports.breaker_store_failed("users")
+    changes = {"service": "users", "from": "closed", "to": "open"}
+    assert value(metrics, "api_gateway_circuit_breaker_state_changes_total", changes) == 1
+    assert value(metrics, "api_gateway_circuit_breaker_state", {"service": "users"}) == 2
+    changed, failed = (line["fields"] for line in capture.lines)
+    assert (changed["old"], changed["new"], changed["service"]) == ("closed", "open", "users")
+    assert failed["service"] == "users"
+
+
+def test_limits_count_refusals_and_failures_of_the_store(metrics: Metrics) -> None:
+    reports = LimitReports(metrics)
+    reports.rate_limited("/api/users")
+    reports.rate_limit_store_failed()
+    reports.rate_limit_store_failed()
+    assert value(metrics, "gateway_rate_limit_exceeded_total", {"route": "/api/users"}) == 1
+    assert value(metrics, "api_gateway_rate_limit_store_errors_total", {}) == 2
+
+
+def test_auth_counts_reasons_and_logs_fetches(metrics: Metrics, capture: Capture) -> None:
+    listener = AuthReports(metrics).listener()
+    listener.on_failure(Reason.EXPIRED)
+    listener.on_key_fetch(KeyFetch(True, "", ("key 1 left out: unknown kty",)))
+    listener.on_key_fetch(KeyFetch(False, "timeout"))
+    assert value(metrics, "gateway_auth_failures_total", {"reason": "expired"}) == 1
+    good, bad = capture.lines
+    assert (good["level"], good["fields"]["left_out"]) == ("INFO", ["key 1 left out: unknown kty"])
+    assert (bad["level"], bad["fields"]["reason"]) == ("WARN", "timeout")

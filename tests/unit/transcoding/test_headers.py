@@ -1,0 +1,159 @@
+"""Header fields to metadata and back (semantics 27-29); tests/security/test_http1_shadows.py sends them whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api_gateway.grpc.metadata import is_sendable_name, is_sendable_value
+from api_gateway.model.errors import GatewayError
+from api_gateway.model.exchange import Exchange
+from api_gateway.model.message import HeaderList, Request
+from api_gateway.transcoding.headers import request_metadata, response_headers, success_status
+
+Pairs = list[tuple[bytes, bytes]]
+
+
+def sent(headers: dict[bytes, bytes], *, is_tls: bool = False, identity: HeaderList | None = None) -> HeaderList:
+    """Return what goes to the backend."""
+    exchange = Exchange(
+        Request(
+            method="GET",
+            path="/",
+            query="",
+            headers=headers,
+            repeated=frozenset(),
+            body=None,
+            peer="192.0.2.7",
+            started_s=0.0,
+            is_tls=is_tls,
+        )
+    )
+    exchange.metadata += identity or []
+    return request_metadata(exchange)
+
+
+ALWAYS: Pairs = [(b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-proto", b"http")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "added"),
+    [
+        pytest.param({}, [], id="nothing"),
+        pytest.param({b"authorization": b"Bearer t"}, [(b"authorization", b"Bearer t")], id="authorization"),
+        pytest.param({b"accept-language": b"de"}, [(b"accept-language", b"de")], id="language"),
+        pytest.param({b"user-agent": b"curl/8"}, [(b"x-forwarded-user-agent", b"curl/8")], id="user agent"),
+        pytest.param({b"host": b"api.example"}, [(b"x-forwarded-host", b"api.example")], id="host"),
+        pytest.param(
+            {b"tracestate": b"a=b", b"baggage": b"c=d"}, [(b"tracestate", b"a=b"), (b"baggage", b"c=d")], id="trace"
+        ),
+        pytest.param({b"grpc-metadata-tenant": b"t1"}, [(b"tenant", b"t1")], id="custom"),
+        pytest.param({b"grpc-metadata-a": b"x\ty"}, [(b"a", b"x y")], id="tab"),
+        pytest.param({b"accept-language": b"d\te"}, [(b"accept-language", b"d e")], id="tab in a forwarded one"),
+        pytest.param({b"accept-language": b"\xc3\xbc"}, [], id="not ASCII"),
+        pytest.param({b"grpc-metadata-a": b"\xc3\xbc"}, [], id="not ASCII, custom"),
+        pytest.param({b"cookie": b"a=b", b"accept": b"*/*", b"content-type": b"text/plain"}, [], id="all others"),
+        pytest.param({b"x-forwarded-for": b"10.0.0.1", b"x-forwarded-proto": b"https"}, [], id="their own x-forwarded"),
+        pytest.param({b"x-user-id": b"root", b"x-user-roles": b"admin", b"x-auth-claims": b"e30"}, [], id="identity"),
+        pytest.param({b"traceparent": b"00-0-0-0", b"x-request-id": b"r"}, [], id="ids are made anew"),
+    ],
+)
+def test_semantics_27_only_these_headers_travel(headers: dict[bytes, bytes], added: Pairs) -> None:
+    assert sent(headers) == [*ALWAYS, *added]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"x-user-id", b"x_user_id", b"x-user_roles", b"x-auth-claims", b"authorization", b"traceparent",
+        b"x-request-id", b"grpc-timeout", b"grpc_timeout", b"content-type", b"te", b"host", b"connection",
+        b"transfer-encoding", b"trailer", b"x-forwarded-for", b"x_forwarded_for", b":path", b"", b"a b", b"A",
+    ],
+)  # fmt: skip
+def test_semantics_28_custom_metadata_cannot_stand_in_for_the_gateways(key: bytes) -> None:
+    assert sent({b"grpc-metadata-" + key: b"v"}) == ALWAYS
+
+
+def test_semantics_28_identity_comes_last_as_the_policies_made_it() -> None:
+    identity = [(b"x-user-id", b"alice"), (b"traceparent", b"00-1-1-01")]
+    assert sent({b"x-user-id": b"root"}, identity=identity) == [*ALWAYS, *identity]
+
+
+def test_semantics_27_scheme_is_that_of_the_connection() -> None:
+    assert (b"x-forwarded-proto", b"https") in sent({}, is_tls=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "added"),
+    [
+        pytest.param(b"AQID", [(b"k-bin", b"AQID")], id="plain"),
+        pytest.param(b"AQI=", [(b"k-bin", b"AQI")], id="padding goes"),
+        pytest.param(b"AQID, BAU=", [(b"k-bin", b"AQID"), (b"k-bin", b"BAU")], id="two"),
+        pytest.param(b"", [(b"k-bin", b"")], id="empty"),
+    ],
+)
+def test_binary_metadata_is_base64(value: bytes, added: Pairs) -> None:
+    assert sent({b"grpc-metadata-k-bin": value}) == [*ALWAYS, *added]
+
+
+@pytest.mark.parametrize("value", [b"A", b"AQIDB", b"!!!!", b"A-_A", b"AQ\x00ID"])
+def test_binary_metadata_that_is_not_base64_is_refused(value: bytes) -> None:
+    with pytest.raises(GatewayError) as caught:
+        sent({b"grpc-metadata-k-bin": value})
+    assert (caught.value.http, caught.value.reason, caught.value.metadata) == (
+        400,
+        "INVALID_METADATA",
+        {"key": "k-bin"},
+    )
+
+
+NAMES = st.sampled_from([b"grpc-metadata-", b"x-", b""]).flatmap(
+    lambda start: st.binary(max_size=8).map(lambda end: start + end.lower())
+)
+
+
+@given(st.dictionaries(NAMES, st.binary(max_size=16).filter(lambda value: not set(value) & set(b"\r\n\0")), max_size=4))
+def test_whatever_clients_send_can_be_sent_on(headers: dict[bytes, bytes]) -> None:
+    """HTTP/2 would end the whole connection for one bad field."""
+    try:
+        metadata = sent(headers)
+    except GatewayError as error:
+        assert error.http == 400
+        return
+    assert all(is_sendable_name(name) and is_sendable_value(value) for name, value in metadata)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        pytest.param([(b"x-rate", b"1"), (b"x-rate", b"2")], [(b"x-rate", b"1"), (b"x-rate", b"2")], id="repeated"),
+        pytest.param([(b"k-bin", b"AQID")], [(b"k-bin", b"AQID")], id="binary stays base64"),
+        pytest.param([(b"set-cookie", b"a=b")], [(b"set-cookie", b"a=b")], id="cookie"),
+        pytest.param([(b"grpc-status", b"0"), (b"grpc-encoding", b"gzip")], [], id="grpc"),
+        pytest.param([(b"content-type", b"application/grpc"), (b"content-length", b"5")], [], id="content"),
+        pytest.param(
+            [(b"connection", b"close"), (b"transfer-encoding", b"chunked"), (b"date", b"x")], [], id="hop by hop"
+        ),
+        pytest.param([(b":status", b"200")], [], id="pseudo"),
+        pytest.param([(b"x-http-code", b"201")], [], id="status choice"),
+        pytest.param(
+            [(b"x-a", b"a\r\nset-cookie: b"), (b"x-b", b"a\0b"), (b"x-c", b"ok")], [(b"x-c", b"ok")], id="splitting"
+        ),
+    ],
+)
+def test_semantics_29_only_these_come_back(metadata: Pairs, expected: Pairs) -> None:
+    assert response_headers(metadata) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [(b"201", 201), (b"302", 302), (b"200", 200), (b"399", 399), (b"199", 200), (b"400", 200), (b"500", 200),
+     (b"2010", 200), (b"20", 200), (b"", 200), (b"abc", 200), (b" 201", 200), (b"+20", 200)],
+)  # fmt: skip
+def test_semantics_18_backends_choose_another_success(value: bytes, status: int) -> None:
+    assert success_status([(b"other", b"204"), (b"x-http-code", value)]) == status
+
+
+def test_semantics_18_success_is_200() -> None:
+    assert success_status([]) == 200
