@@ -457,7 +457,8 @@ class Connection(asyncio.Protocol):
     def _finish(self, *, abort: bool = False) -> None:
         self.is_closed = self.is_draining = True
         if self._transport is not None:
-            if abort:
+            if abort or self._is_write_paused:
+                # A transport that is full closes when its peer has read all of it, which may be never.
                 self._transport.abort()
             else:
                 self._transport.close()
