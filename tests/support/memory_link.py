@@ -201,9 +201,9 @@ class MemoryLink:
         call.start(self.connection)
         return call
 
-    def head(self, stream_id: int, *, end_stream: bool = False) -> bytes:
+    def head(self, stream_id: int, *extra: tuple[bytes, bytes], end_stream: bool = False) -> bytes:
         """Return a good response head."""
-        fields = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+        fields = [(b":status", b"200"), (b"content-type", b"application/grpc"), *extra]
         return h2_frames.headers(stream_id, self.coder.encode(fields), end_stream=end_stream)
 
     def trailers(self, stream_id: int, status: bytes = b"0") -> bytes:

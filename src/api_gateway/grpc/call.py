@@ -292,14 +292,16 @@ class Call(Pending[T]):
 
     def not_sent(self, error: NGH2Error) -> None:
         """Have the call placed again: GOAWAY was faster than its head. Only a head too long for any connection ends it."""
+        self._connection = None
         if self._is_done:
-            self._connection = None
-        elif isinstance(error, ConnectionClosingError):
-            self._not_seen()
-        else:
-            self._connection = None
+            return
+        if not isinstance(error, ConnectionClosingError):
             self._release(ErrorCode.NO_ERROR)
             self._end(self._metadata_too_large())
+        elif self._can_retry():
+            self._not_seen()
+        else:
+            self.stream_closed(ErrorCode.NO_ERROR, str(error))
 
     def stream_closed(self, error_code: int, reason: str) -> None:
         """End the call if it has not ended, or have it placed again when the backend did not see it."""
@@ -509,6 +511,7 @@ class StreamCall(Call[None]):
 
     __slots__ = (
         "_can_send",
+        "_has_sent",
         "_is_send_closed",
         "_messages",
         "_outbox",
@@ -536,6 +539,7 @@ class StreamCall(Call[None]):
         self._outbox: list[bytes] = []
         self._is_send_closed = False
         self._can_send = True
+        self._has_sent = False
 
     async def send(self, message: bytes) -> None:
         """Send one message; waits while the backend's window is full. Raises GatewayError when the call has ended."""
@@ -550,6 +554,7 @@ class StreamCall(Call[None]):
             self._outbox.append(data)
             self._can_send = False
         else:
+            self._has_sent = True
             self._can_send = self._connection.send_data(self._stream_id, data)
 
     def close_send(self) -> None:
@@ -609,15 +614,17 @@ class StreamCall(Call[None]):
 
     def _open(self, connection: Connection, headers: Headers) -> int:
         body = b"".join(self._outbox)
-        stream_id = connection.open_stream(headers, self, body=body or None, end=self._is_send_closed)
+        # Set here already: the sender that is woken sends on it before this returns.
+        self._stream_id = connection.open_stream(headers, self, body=body or None, end=self._is_send_closed)
         self._outbox.clear()
+        self._has_sent = bool(body)
         self._can_send = True
         _wake(self._sender)
-        return stream_id
+        return self._stream_id
 
     def _can_retry(self) -> bool:
         # What was sent is not kept; only a stream without a first message can be placed again.
-        return False
+        return not self._has_sent
 
     def _is_cut(self) -> bool:
         return not self._reader.is_empty
