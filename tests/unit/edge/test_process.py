@@ -13,7 +13,6 @@ import uvloop
 
 from api_gateway.edge.process import EXIT_FAILED, EXIT_OK, Serving, Signals, run_process
 
-
 TOUCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 
 
