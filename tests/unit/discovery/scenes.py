@@ -20,7 +20,14 @@ ECHO = schema_of("echo.proto")
 class Compiling:
     """A compiler for one service, `echo`, with everything around it."""
 
-    def __init__(self, directory: Path, *, service: dict[str, Any] | None = None, **sections: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        policies: tuple[Policy, ...] = (),
+        service: dict[str, Any] | None = None,
+        **sections: Any,
+    ) -> None:
         prepare_metrics_directory(directory)
         self.settings = Settings(
             services={"echo": ServiceSettings(endpoint="http://127.0.0.1:1", name="echo-service", **(service or {}))},
@@ -28,13 +35,14 @@ class Compiling:
         )
         self.metrics = Metrics(directory, version="test")
         self.service = FakeService()
+        self._policies = policies
         self.bound: list[str] = []
         """Routes whose policies were asked for."""
         self.compiler = RouteCompiler(self.settings, {"echo": self.service}, self.metrics, self._bind)
 
     def _bind(self, planned: PlannedRoute) -> tuple[Policy, ...]:
         self.bound.append(f"{planned.verb} {planned.template.text}")
-        return ()
+        return self._policies
 
     def compile(self, schema: Schema = ECHO) -> Compiled:
         """Plan and compile."""

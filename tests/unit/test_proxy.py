@@ -1,0 +1,459 @@
+"""The request from top to bottom: real routes and policies of the parts below, a fake service, a clock that is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from api_gateway.config.settings import CorsSettings
+from api_gateway.edge.cors import Cors
+from api_gateway.edge.respond import error_response
+from api_gateway.model.errors import GatewayError, Source, unavailable
+from api_gateway.model.exchange import Exchange
+from api_gateway.model.message import HeaderList, Request, Response
+from api_gateway.model.policy import Policy
+from api_gateway.model.status import Code
+from api_gateway.policy.client_address import ClientAddress
+from api_gateway.proxy import Endpoint, Proxy
+from api_gateway.telemetry.log import configure_logging
+from tests.support.fake_service import FakeService, Reply
+from tests.support.gen.echo_pb2 import EchoReply, ItemRequest
+from tests.unit.discovery.scenes import Compiling
+from tests.unit.telemetry.capture import Capture
+
+STARTED_S = 100.0
+SERVICE_TIMEOUT_S = 5.0
+Headers = dict[bytes, bytes]
+
+
+class Gate:
+    """A policy: admits, refuses or waits, and keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.error: GatewayError | Exception | None = None
+        self.later: Callable[[], Awaitable[None]] | None = None
+        self.admitted = 0
+        self.settled: list[tuple[int, int | None]] = []
+        """HTTP status and gRPC code of each exchange, as they were told."""
+
+    def admit(self, exchange: Exchange, now_s: float) -> Awaitable[None] | None:
+        if self.error is not None:
+            raise self.error
+        self.admitted += 1
+        return self.later() if self.later is not None else None
+
+    def settle(self, exchange: Exchange, now_s: float) -> None:
+        self.settled.append((exchange.status, exchange.grpc_code))
+
+
+class Listener:
+    """Implements `ExchangeListener`."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.ended: list[Exchange] = []
+
+    def started(self) -> None:
+        self.begun += 1
+
+    def finished(self, exchange: Exchange) -> None:
+        self.ended.append(exchange)
+
+
+class Status:
+    """An endpoint of the gateway itself. Implements `Endpoint`."""
+
+    template = "/status"
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self.policies = policies
+
+    async def answer(self, request: Request) -> Response:
+        return Response(200, [(b"content-type", b"text/plain")], b"fine")
+
+
+class Whole:
+    """A body that is there. Implements `model.message.Body`."""
+
+    def __init__(self, data: bytes, *, later: bool = False) -> None:
+        self._data = data
+        self._later = later
+
+    def read(self, limit_bytes: int) -> bytes | Awaitable[bytes]:
+        return self._arrive() if self._later else self._data
+
+    async def _arrive(self) -> bytes:
+        await asyncio.sleep(0)
+        return self._data
+
+    async def chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
+        yield self._data
+
+
+class Scene:
+    """A proxy with the routes of the echo service."""
+
+    def __init__(self, directory: Path, *, cors: CorsSettings | None = None) -> None:
+        self.gate, self.operator_gate, self.unmatched_gate = Gate(), Gate(), Gate()
+        compiling = Compiling(directory, policies=(self.gate,), service={"timeout_ms": int(SERVICE_TIMEOUT_S * 1000)})
+        self.service: FakeService = compiling.service
+        self.service.reply = Reply(message=EchoReply(id="i-1").SerializeToString())
+        self.listener = Listener()
+        self.now_s = STARTED_S
+        endpoint: Endpoint = Status((self.operator_gate,))
+        self.proxy = Proxy(
+            clock=lambda: self.now_s,
+            client_address=ClientAddress(()),
+            endpoints={("GET", "/status"): endpoint},
+            unmatched_policies=(self.unmatched_gate,),
+            respond=error_response,
+            listener=self.listener,
+            cross_origin=Cors(cors) if cors is not None else None,
+            max_timeout_s=30.0,
+            is_root_sampled=lambda: False,
+        )
+        self.proxy.routes = compiling.compile().table
+
+    async def ask(
+        self, method: str, path: str, query: str = "", *, headers: Headers | None = None, body: bytes | None = None
+    ) -> Response:
+        """Send one request that started at STARTED_S."""
+        return await self.proxy.handle(
+            Request(
+                method=method,
+                path=path,
+                query=query,
+                headers=headers or {},
+                repeated=frozenset(),
+                body=Whole(body, later=True) if body is not None else None,
+                peer="192.0.2.7",
+                started_s=STARTED_S,
+            )
+        )
+
+    @property
+    def exchange(self) -> Exchange:
+        """The one exchange that was told of, begun and ended once."""
+        (exchange,) = self.listener.ended
+        assert self.listener.begun == 1
+        return exchange
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def json_of(response: Response) -> Any:
+    assert response.headers[0] == (b"content-type", b"application/json")
+    return orjson.loads(response.body)
+
+
+def reason_of(response: Response) -> str:
+    (info,) = json_of(response)["error"]["details"]
+    reason: str = info["reason"]
+    return reason
+
+
+# What goes well
+
+
+async def test_a_request_becomes_a_call_and_its_reply_the_answer(scene: Scene) -> None:
+    response = await scene.ask("GET", "/api/items/i%2D1", "size=3", headers={b"accept-language": b"de"})
+    assert (response.status, json_of(response)) == (200, {"id": "i-1"})
+    (call,) = scene.service.calls
+    assert call.path == b"/tests.echo.EchoService/GetItem"
+    assert ItemRequest.FromString(call.message) == ItemRequest(id="i-1", size=3)
+    assert call.deadline_s == STARTED_S + SERVICE_TIMEOUT_S
+    assert (b"accept-language", b"de") in call.metadata
+    assert (b"x-forwarded-for", b"192.0.2.7") in call.metadata
+
+
+async def test_the_body_is_waited_for(scene: Scene) -> None:
+    response = await scene.ask(
+        "POST", "/api/items", headers={b"content-type": b"application/json"}, body=b'{"id": "i-9", "tags": ["a"]}'
+    )
+    assert response.status == 200
+    assert ItemRequest.FromString(scene.service.calls[0].message) == ItemRequest(id="i-9", tags=["a"])
+
+
+async def test_semantics_29_metadata_comes_back_and_may_choose_the_status(scene: Scene) -> None:
+    scene.service.reply = Reply(headers=[(b"x-http-code", b"201"), (b"x-rate", b"1")], trailers=[(b"x-late", b"2")])
+    response = await scene.ask("POST", "/api/items", body=b"{}")
+    assert response.status == 201
+    assert response.headers[-2:] == [(b"x-rate", b"1"), (b"x-late", b"2")]
+
+
+async def test_semantics_29_every_answer_has_a_request_id(scene: Scene) -> None:
+    response = await scene.ask("GET", "/api/items/1", headers={b"x-request-id": b"mine-1"})
+    assert (b"x-request-id", b"mine-1") in response.headers
+    assert (b"x-request-id", b"mine-1") in scene.service.calls[0].metadata
+    for path in ("/api/items/1", "/nowhere", "/status", "/a//b"):
+        again = await scene.ask("GET", path)
+        assert dict(again.headers)[b"x-request-id"]
+
+
+async def test_trace_of_the_caller_goes_on(scene: Scene) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await scene.ask("GET", "/api/items/1", headers={b"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01".encode()})
+    sent = dict(scene.service.calls[0].metadata)[b"traceparent"].decode()
+    assert sent.startswith(f"00-{trace_id}-")
+    assert sent.endswith("-01")
+    assert "00f067aa0ba902b7" not in sent
+    assert (scene.exchange.trace_id, scene.exchange.trace_sampled) == (trace_id, True)
+
+
+async def test_one_exchange_is_told_with_all_that_is_known(scene: Scene) -> None:
+    scene.now_s = STARTED_S + 0.25
+    await scene.ask("GET", "/api/items/1")
+    exchange = scene.exchange
+    assert (exchange.status, exchange.grpc_code, exchange.route) == (200, 0, "/api/items/:id")
+    assert (exchange.service, exchange.duration_s, exchange.called_s) == ("echo-service", 0.25, STARTED_S + 0.25)
+    assert scene.gate.settled == [(200, 0)]
+
+
+async def test_a_new_table_holds_from_the_next_request_on(scene: Scene) -> None:
+    """A request in flight keeps the table with which it began."""
+    table, scene.proxy.routes = scene.proxy.routes, type(scene.proxy.routes).build(())
+    assert (await scene.ask("GET", "/api/items/1")).status == 404
+    scene.proxy.routes = table
+    scene.service.hold()
+    running = asyncio.get_running_loop().create_task(scene.ask("GET", "/api/items/1"))
+    await asyncio.sleep(0)
+    scene.proxy.routes = type(table).build(())
+    scene.service.release()
+    assert (await running).status == 200
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize(
+    ("headers", "timeout_s"),
+    [
+        pytest.param({}, 5.0, id="service"),
+        pytest.param({b"x-request-timeout": b"1.5"}, 1.5, id="seconds"),
+        pytest.param({b"grpc-timeout": b"200m"}, 0.2, id="grpc"),
+        pytest.param({b"x-request-timeout": b"60"}, 5.0, id="more than allowed"),
+        pytest.param({b"x-request-timeout": b"2", b"grpc-timeout": b"1S"}, 1.0, id="the smaller one"),
+    ],
+)
+async def test_semantics_30_smallest_deadline_holds(scene: Scene, headers: Headers, timeout_s: float) -> None:
+    await scene.ask("GET", "/api/items/1", headers=headers)
+    assert scene.service.calls[0].deadline_s == STARTED_S + timeout_s
+
+
+@pytest.mark.parametrize(
+    "headers", [{b"x-request-timeout": b"soon"}, {b"grpc-timeout": b"5"}, {b"grpc-timeout": b"\xff"}]
+)
+async def test_semantics_30_malformed_timeouts_are_refused(scene: Scene, headers: Headers) -> None:
+    response = await scene.ask("GET", "/api/items/1", headers=headers)
+    assert (response.status, reason_of(response)) == (400, "INVALID_TIMEOUT")
+    assert (scene.service.calls, scene.gate.admitted) == ([], 0)
+
+
+# What is refused before the call
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        pytest.param("GET", "/nowhere", 404, "ROUTE_NOT_FOUND", id="unknown path"),
+        pytest.param("PUT", "/echo/v1/echo", 405, "METHOD_NOT_ALLOWED", id="other method"),
+        pytest.param("GET", "/api/%2e%2e/items", 400, "INVALID_PATH", id="path that climbs"),
+    ],
+)
+async def test_semantics_8_9_what_leads_nowhere(scene: Scene, method: str, path: str, status: int, reason: str) -> None:
+    response = await scene.ask(method, path)
+    assert (response.status, reason_of(response)) == (status, reason)
+    assert (scene.exchange.route, scene.exchange.error_reason) == ("", reason)
+    assert scene.service.calls == []
+
+
+async def test_what_matches_no_route_counts_against_the_limit(scene: Scene) -> None:
+    await scene.ask("GET", "/nowhere")
+    assert scene.unmatched_gate.admitted == 1
+    scene.unmatched_gate.error = GatewayError(Code.RESOURCE_EXHAUSTED, "slow down", reason="RATE_LIMITED")
+    assert (await scene.ask("GET", "/nowhere")).status == 429
+
+
+async def test_refusal_of_a_policy_is_the_answer(scene: Scene) -> None:
+    scene.gate.error = GatewayError(
+        Code.UNAUTHENTICATED, "a token is needed", reason="TOKEN_MISSING", headers=((b"www-authenticate", b"Bearer"),)
+    )
+    response = await scene.ask("GET", "/api/items/1")
+    assert (response.status, reason_of(response)) == (401, "TOKEN_MISSING")
+    assert (b"www-authenticate", b"Bearer") in response.headers
+    assert (scene.service.calls, scene.gate.settled) == ([], []), "a policy that refused hears no end"
+
+
+async def test_policy_that_waits_holds_the_request(scene: Scene) -> None:
+    asked = asyncio.Event()
+
+    async def later() -> None:
+        await asked.wait()
+
+    scene.gate.later = later
+    running = asyncio.get_running_loop().create_task(scene.ask("GET", "/api/items/1"))
+    await asyncio.sleep(0)
+    assert scene.service.calls == []
+    asked.set()
+    assert (await running).status == 200
+
+
+async def test_request_that_does_not_bind_is_refused_and_policies_hear_of_it(scene: Scene) -> None:
+    response = await scene.ask("GET", "/api/items/1", "nope=1")
+    assert response.status == 400
+    assert "nope" in json_of(response)["error"]["message"]
+    assert (scene.service.calls, scene.gate.settled) == ([], [(400, None)])
+
+
+# What fails behind
+
+
+async def test_status_of_the_backend_is_the_answer(scene: Scene) -> None:
+    scene.service.reply = GatewayError(Code.NOT_FOUND, "no such item", source=Source.UPSTREAM)
+    response = await scene.ask("GET", "/api/items/1")
+    expected = {"code": 404, "status": "NOT_FOUND", "message": "no such item"}
+    assert (response.status, json_of(response)["error"]) == (404, expected)
+    assert (scene.exchange.error_reason, scene.exchange.grpc_code) == ("UPSTREAM_STATUS", Code.NOT_FOUND)
+    assert scene.gate.settled == [(404, Code.NOT_FOUND)]
+
+
+async def test_what_only_the_log_may_know_stays_there(scene: Scene) -> None:
+    scene.service.reply = unavailable(
+        "the service cannot be reached", "UPSTREAM_UNAVAILABLE", source=Source.UPSTREAM, log_reason="10.0.0.7 refused"
+    )
+    response = await scene.ask("GET", "/api/items/1")
+    assert (response.status, reason_of(response)) == (503, "UPSTREAM_UNAVAILABLE")
+    assert (b"retry-after", b"1") in response.headers
+    assert b"10.0.0.7" not in response.body
+    assert scene.exchange.error_detail == "10.0.0.7 refused"
+
+
+async def test_reply_that_is_no_message_is_the_backends_fault(scene: Scene) -> None:
+    scene.service.reply = Reply(message=b"\xff")
+    assert (await scene.ask("GET", "/api/items/1")).status == 502
+
+
+async def test_mistake_of_ours_is_500_without_details_and_with_a_trace_in_the_log(scene: Scene) -> None:
+    scene.service.reply = ZeroDivisionError("secret detail")
+    with Capture() as capture:
+        configure_logging(capture.writer)
+        response = await scene.ask("GET", "/api/items/1")
+        (line,) = capture.lines
+    assert (response.status, reason_of(response)) == (500, "INTERNAL")
+    assert b"secret" not in response.body
+    assert line["level"] == "ERROR"
+    assert "ZeroDivisionError" in str(line["fields"])
+    assert scene.gate.settled[0][0] == 500
+
+
+async def test_semantics_26_client_that_goes_away_cancels_and_is_told_of(scene: Scene) -> None:
+    scene.service.hold()
+    running = asyncio.get_running_loop().create_task(scene.ask("GET", "/api/items/1"))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (scene.exchange.status, scene.exchange.error_reason) == (499, "CLIENT_GONE")
+    assert scene.gate.settled == [(499, None)]
+
+
+# Streams
+
+
+async def parts_of(response: Response) -> list[bytes]:
+    assert response.stream is not None
+    return [part async for part in response.stream]
+
+
+async def test_semantics_23_server_stream_is_told_of_at_its_end(scene: Scene) -> None:
+    scene.service.messages = [EchoReply(index=index).SerializeToString() for index in (1, 2)]
+    response = await scene.ask("GET", "/echo/v1/stream")
+    assert (response.status, dict(response.headers)[b"content-type"]) == (200, b"application/x-ndjson")
+    assert (scene.listener.ended, scene.gate.settled) == ([], [])
+    assert b"".join(await parts_of(response)) == b'{"index":1}\n{"index":2}\n'
+    assert (scene.exchange.grpc_code, scene.gate.settled) == (0, [(200, 0)])
+    (stream,) = scene.service.streams
+    assert (stream.is_half_closed, len(stream.sent)) == (True, 1)
+
+
+async def test_semantics_24_failure_before_the_first_message_is_a_status(scene: Scene) -> None:
+    scene.service.failure = GatewayError(Code.NOT_FOUND, "nothing to see", source=Source.UPSTREAM)
+    response = await scene.ask("GET", "/echo/v1/stream")
+    assert (response.status, json_of(response)["error"]["message"]) == (404, "nothing to see")
+    assert scene.service.streams[0].is_cancelled
+    assert scene.gate.settled == [(404, Code.NOT_FOUND)]
+
+
+async def test_semantics_24_failure_after_it_is_the_last_line(scene: Scene) -> None:
+    scene.service.messages = [EchoReply(index=1).SerializeToString()]
+    scene.service.failure = GatewayError(Code.ABORTED, "changed meanwhile", source=Source.UPSTREAM)
+    *_, last = await parts_of(await scene.ask("GET", "/echo/v1/stream"))
+    assert orjson.loads(last)["error"]["message"] == "changed meanwhile"
+    assert (scene.exchange.status, scene.exchange.grpc_code) == (200, Code.ABORTED)
+    assert len(scene.gate.settled) == 1
+
+
+# What the gateway answers itself
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_own_endpoints_answer_with_their_own_policies(scene: Scene, method: str) -> None:
+    response = await scene.ask(method, "/status")
+    assert (response.status, response.body) == (200, b"fine")
+    assert (scene.operator_gate.admitted, scene.gate.admitted, scene.unmatched_gate.admitted) == (1, 0, 0)
+    assert scene.exchange.route == "/status"
+
+
+async def test_own_endpoints_refuse_other_methods(scene: Scene) -> None:
+    response = await scene.ask("POST", "/status")
+    assert (response.status, reason_of(response)) == (405, "METHOD_NOT_ALLOWED")
+    assert (b"allow", b"GET") in response.headers
+
+
+async def test_own_endpoints_may_refuse(scene: Scene) -> None:
+    scene.operator_gate.error = GatewayError(Code.PERMISSION_DENIED, "no", reason="LOOPBACK_ONLY")
+    assert (await scene.ask("GET", "/status")).status == 403
+    assert scene.exchange.status == 403
+
+
+def test_what_could_not_be_read_is_refused_and_told_of(scene: Scene) -> None:
+    error = GatewayError(Code.INVALID_ARGUMENT, "no request", reason="BAD_REQUEST", source=Source.CLIENT, close=True)
+    response = scene.proxy.refuse(error, peer="192.0.2.8")
+    assert (response.status, response.close, reason_of(response)) == (400, True, "BAD_REQUEST")
+    assert (scene.exchange.client_address, scene.exchange.status) == ("192.0.2.8", 400)
+
+
+# Other origins
+
+PREFLIGHT: HeaderList = [(b"origin", b"https://app.example"), (b"access-control-request-method", b"PUT")]
+
+
+async def test_semantics_8_options_without_cors_tells_the_methods(scene: Scene) -> None:
+    response = await scene.ask("OPTIONS", "/api/items/1")
+    assert response.status == 204
+    assert dict(response.headers)[b"allow"] == b"DELETE, GET, HEAD, OPTIONS, PUT"
+
+
+async def test_semantics_8_preflight_is_answered_without_any_policy(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, cors=CorsSettings(enabled=True, allowed_origins=["https://app.example"]))
+    response = await scene.ask("OPTIONS", "/api/items/1", headers=dict(PREFLIGHT))
+    assert response.status == 204
+    assert dict(response.headers)[b"access-control-allow-origin"] == b"https://app.example"
+    assert (scene.gate.admitted, scene.service.calls) == (0, [])
+    assert (await scene.ask("OPTIONS", "/nowhere", headers=dict(PREFLIGHT))).status == 404
+
+
+async def test_answers_of_all_kinds_carry_the_cors_headers(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, cors=CorsSettings(enabled=True, allowed_origins=["https://app.example"]))
+    for path, status in (("/api/items/1", 200), ("/nowhere", 404), ("/status", 200)):
+        response = await scene.ask("GET", path, headers={b"origin": b"https://app.example"})
+        assert response.status == status
+        assert dict(response.headers)[b"access-control-allow-origin"] == b"https://app.example", path
