@@ -15,6 +15,7 @@ REQUEST_PATH = (
     "deadlines",
     "edge/http1",
     "edge/output",
+    "edge/request_reader",
     "edge/response_writer",
     "grpc/call",
     "grpc/channel",

@@ -37,6 +37,10 @@ Received = tuple[Request, IncomingBody | None, bool]
 go on after the answer."""
 
 
+_NO_PARSER: Final = HttpRequestParser(object())
+"""Stands in for the parser of a reader that was closed; it calls nobody back."""
+
+
 class _RefusedError(Exception):
     """Leaves the parser's callbacks."""
 
@@ -149,7 +153,7 @@ class RequestReader:
     def close(self) -> None:
         """Let go of the parser, which holds on to us by its callbacks. Nothing may be fed after it."""
         self.requests.clear()
-        del self._parser
+        self._parser = _NO_PARSER
 
     # Callbacks of the parser
 
@@ -308,8 +312,9 @@ class RequestReader:
         Where bytes follow, nobody can tell which protocol they are: a body, or more in the same segment, is refused;
         and CONNECT, which is for tunnels.
         """
-        request, body, _ = self.requests.pop()
-        if body is not None or surplus_bytes or request.method == "CONNECT":
+        received = self.requests.pop()
+        request: Request = received[0]
+        if received[1] is not None or surplus_bytes or request.method == "CONNECT":
             self.fail(refusals.upgrade_not_offered())
         else:
-            self.requests.append((request, body, False))
+            self.requests.append((request, None, False))
