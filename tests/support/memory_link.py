@@ -101,7 +101,7 @@ class MemoryTransport(asyncio.Transport):
 
 
 class RecordingOwner:
-    """Implements `ConnectionOwner` and `CallOwner`: keeps what it is told. Hands out `handler` to requests (server role)."""
+    """Implements `ConnectionOwner` and `CallOwner`: keeps what it is told. Requests (server role) get `handler`."""
 
     name = "tested"
 
