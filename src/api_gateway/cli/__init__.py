@@ -20,7 +20,6 @@ from .screen import Screen
 
 app = typer.Typer(
     name="api-gateway",
-    help="Serve gRPC services as HTTP/JSON: name a backend, call its methods with curl.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -4,7 +4,8 @@
 // lost, files of one package are merged into one, and import lists are empty. Real Node services look like this.
 'use strict';
 
-const { readFileSync } = require('node:fs');
+const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
 const grpc = require('@grpc/grpc-js');
@@ -18,6 +19,19 @@ const PROTOS = path.join(__dirname, '..', '..', 'protos');
 const GOOGLE_APIS = path.dirname(require.resolve('protobufjs/package.json'));
 const LOADING = { keepCase: true, longs: String, enums: Number, defaults: true, includeDirs: [PROTOS, GOOGLE_APIS] };
 const STOP_GRACE_MS = 1000;
+
+// Loads the echo service with more methods, each `ItemRequest -> EchoReply` without annotation.
+function loadEcho(extraMethods) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'echo-proto-'));
+  const methods = extraMethods.map((name) => `rpc ${name}(ItemRequest) returns (EchoReply);`).join(' ');
+  const text = readFileSync(path.join(PROTOS, 'echo.proto'), 'utf8');
+  writeFileSync(path.join(folder, 'echo.proto'), text.replace('service EchoService {', `service EchoService { ${methods}`));
+  try {
+    return protoLoader.loadSync('echo.proto', { ...LOADING, includeDirs: [folder, ...LOADING.includeDirs] });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
 
 function controlHandlers(journal) {
   return {
@@ -68,9 +82,10 @@ function main() {
       'tls-cert': text,
       'tls-key': text,
       'tls-client-ca': text,
+      'extra-method': { ...text, multiple: true, default: [] },
     },
   });
-  const echo = protoLoader.loadSync('echo.proto', LOADING);
+  const echo = loadEcho(options['extra-method']);
   const control = protoLoader.loadSync('echo_control.proto', LOADING);
   const journal = new Journal();
   const server = new grpc.Server({ 'grpc.max_receive_message_length': -1, 'grpc.so_reuseport': 0 });

@@ -1,0 +1,76 @@
+"""The circuit breaker in front of a backend that fails, and comes back (C5, semantics 40 to 42)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.backends import start_backend
+from tests.support.gateway import Client, RunningGateway, eventually, serving, start_gateway
+
+THRESHOLD = 3
+BREAKER = {"failure_threshold": THRESHOLD, "success_threshold": 2, "timeout_seconds": 1}
+FAILING = {"id": "fails", "behaviour": {"failure": {"code": 14, "message": "ill"}}}
+MISTAKEN = {"id": "mistaken", "behaviour": {"failure": {"code": 3, "message": "your mistake"}}}
+
+
+def state_of(gateway: RunningGateway) -> str:
+    state: str = gateway.get("/health").json()["services"]["echo"]["circuit_breaker"]
+    return state
+
+
+def changes(gateway: RunningGateway, before: str, after: str) -> float:
+    labels = {"service": "echo", "from": before, "to": after}
+    return gateway.metric("api_gateway_circuit_breaker_state_changes_total", labels)
+
+
+def test_it_opens_refuses_and_closes_again() -> None:
+    """A killed backend opens it; then nobody calls; two good trials after its return close it."""
+    service = {"circuit_breaker": BREAKER, "reconnect_grace_ms": 0}
+    with start_backend("grpcio") as backend, start_gateway(serving(backend.endpoint, service=service)) as gateway:
+        assert state_of(gateway) == "closed"
+        backend.process.kill()
+        gateway.wait_for_event("connection failed")
+        reasons = [gateway.get("/api/items/7").reason for _ in range(THRESHOLD + 2)]
+        assert reasons == ["UPSTREAM_UNAVAILABLE"] * THRESHOLD + ["CIRCUIT_OPEN"] * 2
+
+        refused = gateway.get("/api/items/7")
+        assert (refused.status, refused.error["status"]) == (503, "UNAVAILABLE")
+        assert 1 <= int(refused.headers["retry-after"]) <= BREAKER["timeout_seconds"]
+        assert state_of(gateway) == "open"
+        assert gateway.get("/api/items/7/none").status == 404
+
+        with start_backend("grpcio", "--port", str(backend.port)):
+            eventually(lambda: gateway.get("/api/items/7").status == 200, "a trial passes")
+            eventually(lambda: gateway.get("/api/items/7").status == 200 and state_of(gateway) == "closed", "it closes")
+            assert {gateway.get("/api/items/7").status for _ in range(5)} == {200}
+        eventually(lambda: changes(gateway, "closed", "open") == 1, "opening is counted")
+        eventually(lambda: changes(gateway, "half_open", "closed") == 1, "closing is counted")
+        assert gateway.wait_for_event("circuit breaker changed", new="closed")["service"] == "echo"
+
+
+def test_all_workers_see_it_open() -> None:
+    """semantics 41: within a second, whichever worker saw the failures; the backend is not called any more."""
+    breaker = {**BREAKER, "timeout_seconds": 600}
+    with (
+        start_backend("grpcio") as backend,
+        start_gateway(serving(backend.endpoint, service={"circuit_breaker": breaker}), "--workers", "2") as gateway,
+        Client(gateway.port) as client,
+    ):
+        eventually(lambda: gateway.metric("api_gateway_workers") == 2, "both workers serve")
+        # Mistakes of callers are not the backend's failures.
+        for _ in range(3 * THRESHOLD):
+            assert client.ask("POST", "/echo/v1/echo", MISTAKEN).status == 400
+        for _ in range(THRESHOLD):
+            assert client.ask("POST", "/echo/v1/echo", FAILING).status == 503
+        assert client.ask("GET", "/api/items/7").reason == "CIRCUIT_OPEN"
+        eventually(
+            lambda: {gateway.get("/api/items/7").status for _ in range(20)} == {503},
+            "both workers refuse",
+            timeout_s=2.0,
+        )
+        asyncio.run(backend.clear_journal())
+        assert {gateway.get("/api/items/7").status for _ in range(20)} == {503}
+        assert asyncio.run(backend.journal("*")).started == 0
+        # Reflection is no call of a client: it goes on, and health tells the truth.
+        assert gateway.get("/health/ready").status == 200
+        assert gateway.ask("POST", "/admin/refresh-routes").json()["failed"] == {}
