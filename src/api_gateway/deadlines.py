@@ -71,8 +71,10 @@ class DeadlineWheel:
     def _tick(self) -> None:
         self._timer = None
         now_s = self._loop.time()
-        # A tick may come early by the clock's resolution; half a tick of tolerance keeps it from spinning.
-        current = int(now_s / TICK_S + 0.5)
+        # The timer may come early by the clock's resolution, and counts as on time. No slot beyond it does: an entry
+        # that is called before its deadline adds itself to the same slot again, and this would never end.
+        current = max(self._armed_slot, int(now_s / TICK_S))
+        now_s = max(now_s, current * TICK_S)
         while self._order and self._order[0] <= current:
             for entry in self._slots.pop(heapq.heappop(self._order)):
                 entry.expire(now_s)

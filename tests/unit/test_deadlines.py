@@ -124,6 +124,50 @@ def test_an_entry_may_add_itself_again() -> None:
     assert len(entry.expired_s) == 3
 
 
+def test_late_tick_calls_nobody_before_his_deadline() -> None:
+    """Who is called early adds himself to the same slot again: the loop would turn for ever within one tick."""
+
+    class Careful:
+        """Adds itself again as long as its deadline has not come, as connections do."""
+
+        def __init__(self, deadline_s: float) -> None:
+            self.deadline_s = deadline_s
+            self.calls = 0
+            self.is_expired = False
+
+        def expire(self, now_s: float) -> None:
+            self.calls += 1
+            assert self.calls < 10, "called again and again within one tick"
+            self.is_expired = now_s >= self.deadline_s
+            if not self.is_expired:
+                deadlines.add(self.deadline_s, self)
+
+    for lag_ticks in (0.0, 0.3, 0.5, 0.6, 0.9, 1.0, 1.4, 1.5, 1.6, 7.9):
+        loop, deadlines = wheel()
+        entries = [Careful(100.5 + offset * TICK_S / 10) for offset in range(100)]
+        for entry in entries:
+            deadlines.add(entry.deadline_s, entry)
+        (timer,) = loop.active()
+        loop.now_s = timer.when_s + lag_ticks * TICK_S
+        loop.timers.remove(timer)
+        timer.callback()
+        loop.advance(1.0)
+        assert all(entry.is_expired for entry in entries), lag_ticks
+
+
+def test_timer_that_comes_a_little_early_counts_as_on_time() -> None:
+    """uvloop rounds to milliseconds. Deadlines are kept to a tick, and nothing spins until the millisecond is over."""
+    loop, deadlines = wheel()
+    entry = Entry()
+    deadlines.add(101.0095, entry)
+    (timer,) = loop.active()
+    loop.now_s = timer.when_s - 0.001
+    loop.timers.remove(timer)
+    timer.callback()
+    assert len(entry.expired_s) == 1
+    assert entry.expired_s[0] >= 101.0095
+
+
 def test_a_deadline_in_the_past_expires_at_the_next_tick() -> None:
     """A late request does not wait for ever."""
     loop, deadlines = wheel()
