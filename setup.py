@@ -37,6 +37,7 @@ REQUEST_PATH = (
     "routing/table",
     "routing/trie",
     "state/local",
+    "state/memory",
     "state/window",
     "telemetry/access_log",
     "telemetry/log_line",

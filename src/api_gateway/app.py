@@ -38,8 +38,9 @@ from .proxy import Endpoint, Proxy
 from .routing.route import Route
 from .routing.table import RouteTable
 from .state.cluster import ClusterStore
-from .state.local import LocalStore, LocalStoreFile
-from .state.store import StoreError
+from .state.local import LocalStoreFile
+from .state.memory import MemoryStore
+from .state.store import MachineStore, StoreError
 from .telemetry.access_log import AccessLog
 from .telemetry.log import configure_logging, get_logger
 from .telemetry.log_writer import LogWriter
@@ -67,7 +68,8 @@ class Shared:
     """What all workers of one gateway have in common. Made by the first process, before any worker."""
 
     settings: Settings
-    state: LocalStoreFile
+    state: LocalStoreFile | None
+    """What several workers share; None for one worker, which keeps its state to itself."""
     metrics_directory: Path
     writer: LogWriter
 
@@ -85,9 +87,9 @@ class Gateway:
         configure_logging(shared.writer, level=settings.log.level)
         self.metrics = Metrics(shared.metrics_directory, version=__version__)
         self.metrics.watch_dropped_lines(lambda: shared.writer.dropped_lines)
-        self._local_store = shared.state.open(window_s=settings.rate_limit.window_seconds)
+        self._local_store = _machine_store(shared)
         self._cluster_store = _cluster_store(settings, self._local_store)
-        self._store: LocalStore | ClusterStore = self._cluster_store or self._local_store
+        self._store: MachineStore | ClusterStore = self._cluster_store or self._local_store
         self._generation = self._local_store.read_generation()
 
         self._channels = {key: self._channel(key, service) for key, service in settings.services.items()}
@@ -351,7 +353,14 @@ def service_target(service: ServiceSettings) -> Target:
     )
 
 
-def _cluster_store(settings: Settings, local: LocalStore) -> ClusterStore | None:
+def _machine_store(shared: Shared) -> MachineStore:
+    limit = shared.settings.rate_limit
+    if shared.state is None:
+        return MemoryStore(window_s=limit.window_seconds, max_memory_bytes=int(limit.max_memory))
+    return shared.state.open(window_s=limit.window_seconds)
+
+
+def _cluster_store(settings: Settings, local: MachineStore) -> ClusterStore | None:
     if settings.state.redis_url is None:
         return None
     return ClusterStore(

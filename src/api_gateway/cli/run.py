@@ -87,20 +87,24 @@ def _serve_in(screen: Screen, plan: ServingPlan, directory: Path) -> int:
         return _serve_shared(screen, plan, shared, directory)
     finally:
         shared.writer.close()
-        shared.state.close()
+        if shared.state is not None:
+            shared.state.close()
 
 
 def _share(settings: Settings, directory: Path) -> Shared:
-    state = directory / "state"
-    state.mkdir()
     metrics = directory / "metrics"
     prepare_metrics_directory(metrics)
     return Shared(
         settings=settings,
-        state=LocalStoreFile(state, max_memory_bytes=int(settings.rate_limit.max_memory) + STATE_RESERVE_BYTES),
+        state=_share_state(settings, directory / "state") if settings.server.workers > 1 else None,
         metrics_directory=metrics,
         writer=LogWriter(is_threaded=False, is_shared=settings.server.workers > 1),
     )
+
+
+def _share_state(settings: Settings, directory: Path) -> LocalStoreFile:
+    directory.mkdir()
+    return LocalStoreFile(directory, max_memory_bytes=int(settings.rate_limit.max_memory) + STATE_RESERVE_BYTES)
 
 
 def _serve_shared(screen: Screen, plan: ServingPlan, shared: Shared, directory: Path) -> int:

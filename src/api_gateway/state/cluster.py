@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from .local import LocalStore
 from .redis_link import Command, LinkError, RedisLink
-from .store import BreakerRecord, StoreError
+from .store import BreakerRecord, MachineStore, StoreError
 from .window import Verdict
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class _Call(NamedTuple):
 class ClusterStore:
     """A worker's own handle on the shared server. Make it after the fork, and `start` it on the worker's loop."""
 
-    def __init__(self, url: str, local: LocalStore, *, window_s: float, timeout_s: float) -> None:
+    def __init__(self, url: str, local: MachineStore, *, window_s: float, timeout_s: float) -> None:
         """Read the address; no I/O. `local` keeps what concerns this machine only. Raises ValueError."""
         self._link = RedisLink(url, timeout_s=timeout_s)
         self._local = local

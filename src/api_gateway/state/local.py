@@ -28,7 +28,7 @@ from .store import BreakerRecord, BreakerState, StoreError
 from .window import Verdict, judge
 
 if TYPE_CHECKING:
-    from .store import Store
+    from .store import MachineStore, Store
 
 _ENTRY: Final = struct.Struct("<8sIII")
 """One client in a bucket: tag, number of the window, count in it, count in the window before."""
@@ -280,3 +280,4 @@ def _decode_breaker(data: bytes | None) -> BreakerRecord:
 
 if TYPE_CHECKING:
     _guard: type[Store] = LocalStore
+    _machine_guard: type[MachineStore] = LocalStore

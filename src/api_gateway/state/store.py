@@ -84,3 +84,19 @@ class Store(WindowStore, BreakerStore, GenerationStore, Protocol):
 
     def close(self) -> Awaitable[None] | None:
         """Let go of files and connections. What is stored stays for the other processes."""
+
+
+class MachineStore(BreakerStore, Protocol):
+    """What the workers of one machine share. Everything is answered at once."""
+
+    def hit(self, key: bytes, limit: int, now_s: float) -> Verdict:
+        """See `WindowStore.hit`."""
+
+    def read_generation(self) -> int:
+        """See `GenerationStore.read_generation`."""
+
+    def bump_generation(self) -> int:
+        """See `GenerationStore.bump_generation`."""
+
+    def close(self) -> None:
+        """Let go of files. What is stored stays for the other processes."""
