@@ -120,7 +120,7 @@ async def channel_to(endpoint: str | Target, options: ChannelOptions | None = No
     assert (len(tested.wheel), tested.channel.open_streams, tested.channel.queued_calls) == (0, 0, 0)
     assert (tested.seen.connections or [0])[-1] == 0
     assert [task for task in asyncio.all_tasks() if task.get_name() == "connect tested"] == []
-    assert complaints == []
+    assert not complaints, complaints
     tested.wheel.close()
 
 

@@ -47,6 +47,20 @@ class _Side(asyncio.Protocol):
         self._proxy = proxy
         self._transport: asyncio.Transport | None = None
         self._due_s = 0.0
+        self._has_ended = False
+
+    def end(self) -> None:
+        """Send FIN; nothing more is written here."""
+        if not self._has_ended and not self.transport.is_closing():
+            self._has_ended = True
+            self.transport.write_eof()
+
+    def write(self, piece: bytes) -> bool:
+        """Write; return False when that is no longer possible."""
+        if self._has_ended or self.transport.is_closing():
+            return False
+        self.transport.write(piece)
+        return True
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -94,13 +108,12 @@ class _Side(asyncio.Protocol):
         loop.call_at(self._due_s, deliver)
 
     def _pass_on(self, piece: bytes) -> None:
-        if self.other is not None and not self.other.transport.is_closing():
-            self.other.transport.write(piece)
+        if self.other is not None and self.other.write(piece):
             self._proxy.carry(self.towards_other, len(piece))
 
     def _end(self) -> None:
-        if self.other is not None and not self.other.transport.is_closing():
-            self.other.transport.write_eof()
+        if self.other is not None:
+            self.other.end()
 
 
 class FaultProxy:
@@ -140,7 +153,7 @@ class FaultProxy:
         """Send FIN in one direction; the other goes on."""
         for side in self._sides:
             if side.towards_other is not direction:
-                side.transport.write_eof()
+                side.end()
 
     async def wait_until(self, is_true: Callable[[], bool]) -> None:
         """Wait for a condition, looked at after everything that happens."""

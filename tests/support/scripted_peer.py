@@ -10,15 +10,13 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar, cast
+from typing import Self, cast
 
 from tests.support import h2_frames
 from tests.support.h2_frames import ACK, DEFAULT_WINDOW_BYTES, END_HEADERS, END_STREAM, Fields, Frame, Kind, Setting
 
 PATIENCE_S = 10.0
 """Longest wait for something that must happen; only failing tests wait so long."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +321,8 @@ class PeerConnection(asyncio.Protocol):
         request = PeerRequest(stream_id, self.coder.decode(block), [], has_ended=bool(flags & END_STREAM))
         self.requests[stream_id] = request
         self._heads.append(request)
+        if request.has_ended:
+            self.whole_request(request)
 
     def _take_data(self, frame: Frame) -> None:
         request = self.requests[frame.stream_id]
@@ -333,6 +333,11 @@ class PeerConnection(asyncio.Protocol):
             self.send(h2_frames.window_update(0, size))
             if not request.has_ended:
                 self.send(h2_frames.window_update(frame.stream_id, size))
+        if request.has_ended:
+            self.whole_request(request)
+
+    def whole_request(self, request: PeerRequest) -> None:
+        """A request is whole. Does nothing; peers that answer by themselves do it here."""
 
 
 class ScriptedPeer:
@@ -356,9 +361,7 @@ class ScriptedPeer:
     async def listen(self) -> None:
         """Listen; on the port it had before, if it had one."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: PeerConnection(self.manners, self._made), "127.0.0.1", self.port, ssl=self._tls
-        )
+        self._server = await loop.create_server(self._new_connection, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop_listening(self) -> None:
@@ -372,11 +375,14 @@ class ScriptedPeer:
         async with asyncio.timeout(PATIENCE_S):
             return await self._fresh.get()
 
+    def _new_connection(self) -> PeerConnection:
+        return PeerConnection(self.manners, self._made)
+
     def _made(self, connection: PeerConnection) -> None:
         self.connections.append(connection)
         self._fresh.put_nowait(connection)
 
-    async def __aenter__(self) -> ScriptedPeer:
+    async def __aenter__(self) -> Self:
         await self.listen()
         return self
 

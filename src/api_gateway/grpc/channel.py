@@ -37,8 +37,8 @@ GROW_AT_STREAMS: Final = 40
 """Open streams on the picked connection from which another one is opened, if the pool allows."""
 SHORT_LIFE_S: Final = 1.0
 MAX_SHORT_LIVES: Final = 2
-"""A backend that takes connections and drops them within `SHORT_LIFE_S` is called back at once this often, then with
-backoff: SETTINGS start the backoff over, so nothing else would keep waiting calls from hammering it."""
+"""A backend that drops connections within `SHORT_LIFE_S`, without having served a call, is called back at once this often,
+then with backoff: SETTINGS start the backoff over, so nothing else would keep waiting calls from hammering it."""
 DEFAULT_RECONNECT_GRACE_S: Final = 4.0
 """Long enough for the third attempt (0 s, 1 s, 2.6 s, each with jitter) after a connection was lost."""
 
@@ -475,7 +475,8 @@ class Channel:
         self._ready = [each for each in self._ready if each is not connection]
         self._last_error = reason
         now_s = self._loop.time()
-        is_short_life = now_s - self._ready_since_s.pop(connection) < SHORT_LIFE_S
+        lived_s = now_s - self._ready_since_s.pop(connection)
+        is_short_life = lived_s < SHORT_LIFE_S and not connection.has_served
         self._short_lives = self._short_lives + 1 if is_short_life else 0
         if not self._is_shut_down:
             if not self._ready:

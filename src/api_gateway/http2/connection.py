@@ -121,6 +121,8 @@ class Connection(asyncio.Protocol):
         self.is_ready = False
         """Whether the peer's SETTINGS came."""
         self.is_closed = False
+        self.has_served = False
+        """Whether a stream ended in order."""
         self.is_draining = False
         """Whether no new stream may be opened: GOAWAY came or was sent."""
         self._transport: asyncio.Transport | None = None
@@ -405,6 +407,8 @@ class Connection(asyncio.Protocol):
         if handler is None:
             return
         if event.local_error is None:
+            if not event.error_code:
+                self.has_served = True
             handler.stream_closed(event.error_code, "")
         else:
             handler.not_sent(event.local_error)
