@@ -108,7 +108,8 @@ def test_nothing_stays_behind(grpcio_backend: Backend, tmp_path: Path) -> None:
 
 def test_no_room_for_the_shared_state_is_said() -> None:
     environment = {"API_GATEWAY__RATE_LIMIT__MAX_MEMORY": "1000TiB"}
-    done = run_command("run", "--backend", "http://127.0.0.1:9", "--port", "0", environment=environment)
+    arguments = ("--backend", "http://127.0.0.1:9", "--port", "0", "--workers", "2")
+    done = run_command("run", *arguments, environment=environment)
     assert (done.exit_code, done.stdout) == (1, "")
     assert "rate_limit.max_memory" in done.stderr
     assert "Traceback" not in done.stderr
