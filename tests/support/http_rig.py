@@ -69,6 +69,8 @@ class FakeTransport(asyncio.Transport):
         super().__init__({"peername": peer})
         self.written = bytearray()
         self.unsent_bytes = 0
+        self.connected: object = None
+        """What stands for the socket, if anything does."""
         self._is_reading = True
         self.is_half_closed = False
         self.is_closed = False
@@ -79,6 +81,10 @@ class FakeTransport(asyncio.Transport):
         """Take bytes."""
         assert not self.is_half_closed and not self.is_closing(), "written after the end"
         self.written += data
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """Return the peer's name, and the socket if the test has one."""
+        return self.connected if name == "socket" else super().get_extra_info(name, default)
 
     def get_write_buffer_size(self) -> int:
         """Return what the test says."""

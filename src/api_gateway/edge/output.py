@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Final
 
 from ..waiting import Pending
@@ -11,6 +14,7 @@ from .response_writer import LAST_CHUNK, encode_chunk
 
 MIN_WRITE_BYTES_PER_S: Final = 1_024
 """A client that reads its answer slower than this is cut off after the write timeout."""
+_INT: Final = struct.Struct("i")
 _NEVER_S: Final = float("inf")
 
 
@@ -31,8 +35,8 @@ class Output:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything written has left for the client."""
-        return self._transport.get_write_buffer_size() == 0
+        """Whether the client has everything that was written."""
+        return _unsent_bytes(self._transport) == 0
 
     def pause(self, now_s: float) -> None:
         """Hold back what produces, and watch the client."""
@@ -50,7 +54,7 @@ class Output:
 
     def watch(self, now_s: float) -> None:
         """Begin to measure how much the client takes."""
-        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._unsent_bytes = _unsent_bytes(self._transport)
         self.due_s = now_s + self._timeout_s
 
     def is_stalled(self, now_s: float) -> bool:
@@ -77,6 +81,22 @@ class Output:
                 write(LAST_CHUNK)
         finally:
             await close_stream(stream)
+
+
+def _unsent_bytes(transport: asyncio.Transport) -> int:
+    """Return what the client has not acknowledged: what waits in the transport, and in the kernel where that tells.
+
+    The kernel's part counts: it takes megabytes at once, and then nothing for as long as a slow client reads them.
+    """
+    waiting_bytes = transport.get_write_buffer_size()
+    connection = transport.get_extra_info("socket")
+    if connection is None:
+        return waiting_bytes
+    try:
+        (kernel_bytes,) = _INT.unpack(ioctl(connection.fileno(), TIOCOUTQ, bytes(_INT.size)))
+    except (OSError, ValueError):
+        return waiting_bytes
+    return waiting_bytes + int(kernel_bytes)
 
 
 async def close_stream(stream: AsyncIterator[bytes]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +119,35 @@ def test_client_must_take_something(
         transport.unsent_bytes -= taken_bytes
         assert output.is_stalled(5.0 + 10.0 * look) is is_stalled
         assert output.due_s == 15.0 + 10.0 * look
+
+
+def test_what_the_kernel_holds_counts(transport: FakeTransport) -> None:
+    """A slow client may read for minutes what the kernel took at once."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        transport.connected = ours
+        output = Output(transport, TIMEOUT_S)
+        held = ours.send(bytes(50_000))
+        states = [output.is_empty]
+        output.watch(0.0)
+        states.append(output.is_stalled(10.0))
+        while held > 0:
+            held -= len(theirs.recv(65_536))
+        states += [output.is_stalled(20.0), output.is_empty]
+    if sys.platform == "linux":
+        assert states == [False, True, False, True]
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_what_has_no_queue_in_the_kernel_counts_its_own(
+    transport: FakeTransport, tmp_path: Path, is_closed: bool
+) -> None:
+    with (tmp_path / "file").open("wb") as file, socket.socket() as closed:
+        closed.close()
+        transport.connected = closed if is_closed else file
+        transport.unsent_bytes = 7
+        assert not Output(transport, TIMEOUT_S).is_empty
 
 
 def test_output_is_empty_when_the_client_has_all(output: Output, transport: FakeTransport) -> None:
