@@ -101,18 +101,18 @@ class Proxy:
         permit: Permit | None = None
         try:
             self._identify(exchange)
-            request.path = path = normalise_path(request.path)
-            if path in self._endpoint_paths:
-                return self._finished(exchange, await self._operate(exchange))
-
             try:
-                route, variables = self.routes.match(request.method, path)
+                request.path = path = normalise_path(request.path)
+                found = None if path in self._endpoint_paths else self.routes.match(request.method, path)
             except GatewayError as error:
                 options = self._answer_options(exchange, error)
                 if options is not None:
                     return self._finished(exchange, options)
                 await self._admit_unmatched(exchange)
                 raise
+            if found is None:
+                return self._finished(exchange, await self._operate(exchange))
+            route, variables = found
             exchange.route, exchange.service = route.template, route.service
             exchange.deadline_s = request.started_s + self._timeout_s(request, route)
 
@@ -210,7 +210,7 @@ class Proxy:
         return response
 
     def _answer_options(self, exchange: Exchange, error: GatewayError) -> Response | None:
-        """Answer OPTIONS for a path that has no such route of its own: a preflight, or which methods there are (semantics 8)."""
+        """Answer OPTIONS where no route does: a preflight, or which methods there are (semantics 8)."""
         request = exchange.request
         if request.method != "OPTIONS" or error.http != 405:
             return None
@@ -221,7 +221,7 @@ class Proxy:
         return Response(204, [*error.headers, *exchange.response_headers])
 
     async def _admit_unmatched(self, exchange: Exchange) -> None:
-        """Count what matches no route against the client's limit all the same."""
+        """Count what has a broken path or matches no route against the client's limit all the same."""
         waiting = Permit(self._unmatched_policies).obtain(exchange, self._clock())
         if waiting is not None:
             await waiting

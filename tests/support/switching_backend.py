@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from tests.support.echo_schema import echo_schema
 
 
-class SwitchingBackend(reflection_pb2_grpc.ServerReflectionServicer):  # type: ignore[misc]  # generated without types
+class SwitchingBackend(reflection_pb2_grpc.ServerReflectionServicer):
     """Reflects the echo service with the extra methods it was last told; calls of them are UNIMPLEMENTED."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ def switching_backend() -> Iterator[SwitchingBackend]:
     backend = SwitchingBackend()
     with ThreadPoolExecutor(8) as pool:
         server = grpc.server(pool, options=(("grpc.so_reuseport", 0),))
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(backend, server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(backend, server)  # type: ignore[no-untyped-call]  # by protoc
         backend.port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:

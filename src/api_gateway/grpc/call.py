@@ -291,7 +291,7 @@ class Call(Pending[T]):
         """More of the request may be sent."""
 
     def not_sent(self, error: NGH2Error) -> None:
-        """Have the call placed again: GOAWAY was faster than its head. Only a head too long for any connection ends it."""
+        """Have the call placed again: GOAWAY was faster than its head. Only a head too long for any ends it."""
         self._connection = None
         if self._is_done:
             return
@@ -362,7 +362,7 @@ class Call(Pending[T]):
         return status_without_grpc(self._http_status, self._response_content_type, self._shown_body)
 
     def _status_error(self, status: Status, reason: str = "") -> GatewayError:
-        """Make the error of a status. A reason marks one that the backend did not state itself, but that was inferred."""
+        """Make the error of a status. A reason marks one that the backend did not state: it was inferred."""
         return GatewayError(
             status.code,
             status.message,
@@ -503,10 +503,11 @@ class UnaryCall(Call["UnaryCall"]):
 
 
 class StreamCall(Call[None]):
-    """Messages in one or both directions. One task may send while another receives. Awaiting it waits for the end: None after
-    status OK, else GatewayError. `cancel` gives the call up with RST_STREAM.
+    """Messages in one or both directions. One task may send while another receives.
 
-    Messages wait here only as long as the stream's window allows: what is not received is not given back to the backend.
+    Awaiting it waits for the end: None after status OK, else GatewayError. `cancel` gives the call up with RST_STREAM.
+    Messages wait here only as long as the stream's window allows: what is not received is not given back to the
+    backend.
     """
 
     __slots__ = (

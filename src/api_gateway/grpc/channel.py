@@ -2,8 +2,8 @@
 
 Calls are placed on a connection at once when one has a free stream. Otherwise they wait in a bounded queue while a
 connection is being opened, and fail with UNAVAILABLE when that has failed (grpc doc/wait-for-ready.md). One exception,
-on purpose: after a connection that worked was lost, calls wait up to `reconnect_grace_s` for the next attempts, so that a
-backend's quick restart is a delay and not an error.
+on purpose: after a connection that worked was lost, calls wait up to `reconnect_grace_s` for the next attempts, so that
+a backend's quick restart is a delay and not an error.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ GROW_AT_STREAMS: Final = 40
 """Open streams on the picked connection from which another one is opened, if the pool allows."""
 SHORT_LIFE_S: Final = 1.0
 MAX_SHORT_LIVES: Final = 2
-"""A backend that drops connections within `SHORT_LIFE_S`, without having served a call, is called back at once this often,
-then with backoff: SETTINGS start the backoff over, so nothing else would keep waiting calls from hammering it."""
+"""A backend that drops connections within `SHORT_LIFE_S`, without having served a call, is called back at once this
+often, then with backoff: SETTINGS start the backoff over, and nothing else would keep calls from hammering it."""
 DEFAULT_RECONNECT_GRACE_S: Final = 4.0
 """Long enough for the third attempt (0 s, 1 s, 2.6 s, each with jitter) after a connection was lost."""
 
@@ -172,7 +172,7 @@ class Channel:
             self._enqueue(call)
 
     def _pick(self) -> Connection | None:
-        """Return the less busy one of the next two connections in turn: no look at all of them, and yet no queue at one."""
+        """Return the less busy one of the next two connections in turn: no look at all, and yet no queue at one."""
         ready = self._ready
         if not ready:
             return None
@@ -337,8 +337,8 @@ class Channel:
     def _attempt_ended(self, task: asyncio.Task[None]) -> None:
         self._connecting.discard(task)
         if self._queue:
-            # Calls that came while this attempt was under way, or whose connection was lost in the moment it became ready,
-            # could not start another one then.
+            # Calls that came while this attempt was under way, or whose connection was lost in the moment it became
+            # ready, could not start another one then.
             if self._ready:
                 self._grow()
             else:

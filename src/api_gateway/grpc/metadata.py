@@ -32,11 +32,7 @@ HOP_BY_HOP: Final = frozenset(
 
 def is_sendable_name(name: bytes) -> bool:
     """Whether a client may choose a metadata key of this name: in the grammar, not reserved, not of the connection."""
-    return (
-        _NAME.fullmatch(name) is not None
-        and not name.startswith((b"grpc-", b"content-"))
-        and name not in HOP_BY_HOP
-    )
+    return _NAME.fullmatch(name) is not None and not name.startswith((b"grpc-", b"content-")) and name not in HOP_BY_HOP
 
 
 def is_sendable_value(value: bytes) -> bool:
@@ -58,7 +54,7 @@ def decode_binary_value(value: bytes) -> bytes:
 
 
 def decode_status_message(value: bytes) -> str:
-    """Return the text of `grpc-message`: percent-decoded UTF-8. Bad escapes stay, bad UTF-8 is replaced; never raises."""
+    """Return the text of `grpc-message`: percent-decoded UTF-8. Bad escapes stay, bad UTF-8 is replaced."""
     return unquote_to_bytes(value).decode("utf-8", "replace") if b"%" in value else value.decode("utf-8", "replace")
 
 

@@ -1,13 +1,14 @@
 """One HTTP/2 connection: bytes of an asyncio transport in, stream callbacks out, for clients and for servers.
 
 ngh2 (libnghttp2) decides what a frame means; this shell only feeds it bytes, passes on its events and writes what it
-wants written. It keeps nghttp2's own limits against floods in force: while the transport's write buffer is full nothing is
-pulled, so that acknowledgements owed to a peer that does not read pile up in nghttp2 and end the connection there.
+wants written. It keeps nghttp2's own limits against floods in force: while the transport's write buffer is full nothing
+is pulled, so that acknowledgements owed to a peer that does not read pile up in nghttp2 and end the connection there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, cast
 
@@ -29,7 +30,7 @@ _UNLIMITED_STREAMS: Final = 2**32 - 1
 
 
 class StreamHandler(Protocol):
-    """What one stream tells its user. Called in the order of the wire; `stream_closed` is last and comes exactly once."""
+    """What one stream tells its user, in the order of the wire; `stream_closed` is last and comes exactly once."""
 
     def informational_received(self, headers: Headers) -> None:
         """A 1xx response came before the final one."""
@@ -53,7 +54,10 @@ class StreamHandler(Protocol):
         """The stream never came to be: the engine could not send its head. Comes instead of `stream_closed`."""
 
     def stream_closed(self, error_code: int, reason: str) -> None:
-        """The stream is over. `error_code` is an HTTP/2 code, 0 after an orderly end; `reason` tells of a connection that failed."""
+        """The stream is over.
+
+        `error_code` is an HTTP/2 code, 0 after an orderly end; `reason` tells of a connection that failed.
+        """
 
 
 class ConnectionOwner(Protocol):
@@ -152,11 +156,13 @@ class Connection(asyncio.Protocol):
         """Whether one more stream may be opened now."""
         return self.is_ready and not self.is_draining and len(self.streams) < self.max_streams
 
-    def open_stream(self, headers: Headers, handler: StreamHandler, *, body: bytes | None = None, end: bool = True) -> int:
+    def open_stream(
+        self, headers: Headers, handler: StreamHandler, *, body: bytes | None = None, end: bool = True
+    ) -> int:
         """Open a stream with a request head and, if given, the first part of its body; return the stream's id.
 
-        With `end` the request ends there. Raises ngh2.NGH2Error when the connection cannot take it; check `can_open_stream`
-        first.
+        With `end` the request ends there. Raises ngh2.NGH2Error when the connection cannot take it; check
+        `can_open_stream` first.
         """
         h2 = self._h2
         if body is None:
@@ -169,7 +175,7 @@ class Connection(asyncio.Protocol):
             if len(self.streams) == 1:
                 self._flush()
             else:
-                # Under load, streams opened in one turn of the loop share one write: a system call of 15 us saved for each.
+                # Under load, streams opened in one turn of the loop share one write: a system call of 15 us saved each.
                 self._schedule_flush()
         return stream_id
 
@@ -219,8 +225,9 @@ class Connection(asyncio.Protocol):
                 return
             self._schedule_flush()
             if self._h2.local_window_size < CONNECTION_WINDOW_BYTES // 4 and not self.is_draining:
-                # A reset inside a DATA frame costs the connection the window of what came of it: the engine forgets those
-                # bytes, up to 16 KiB, without giving them back. Before that adds up to a standstill, another takes over.
+                # A reset inside a DATA frame costs the connection the window of what came of it: the engine forgets
+                # those bytes, up to 16 KiB, without giving them back. Before that adds up to a standstill, another
+                # connection takes over.
                 self._owner.worn_out(self, "its window is used up")
 
     # The connection
@@ -451,11 +458,9 @@ class Connection(asyncio.Protocol):
     def _fail(self, reason: str) -> None:
         self._close_reason = self._close_reason or reason
         if self._transport is not None and not self._is_write_paused:
-            try:
+            # A failed engine has no last words; the peer sees the connection close.
+            with contextlib.suppress(ngh2.NGH2Error, MemoryError):
                 self._transport.write(self._h2.data_to_send())
-            except (ngh2.NGH2Error, MemoryError):
-                # A failed engine has no last words; the peer sees the connection close.
-                pass
         self._finish()
 
     def _finish(self, *, abort: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The store of a gateway with one worker: dictionaries, because nobody shares them. 0.5 us a request; LMDB takes 2 to 5.
+"""The store of a gateway with one worker: dictionaries, for nobody shares them. 0.5 us a request; LMDB takes 2 to 5.
 
 Counts of the window that is running and of the one before are kept apart, so a window that ends takes what has expired
 along whole. When there is no room for one more client, the least loaded of a few picked by chance makes room and the

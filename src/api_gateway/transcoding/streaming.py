@@ -1,4 +1,4 @@
-"""How the messages of a server stream become one HTTP answer: NDJSON, Server-Sent Events or a JSON array (semantics 23, 24)."""
+"""How a server stream becomes one HTTP answer: NDJSON, Server-Sent Events or a JSON array (semantics 23, 24)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Framing:
     suffix: bytes = b""
     at_end: bytes = b""
     before_error: bytes | None = None
-    """Before the JSON of an error that comes after the first message. None: the answer is cut instead, never ended cleanly."""
+    """Before the JSON of an error that comes after the first message. None: the answer is cut, never ended cleanly."""
     keep_alive: bytes = b""
     """What fills a silence of `KEEP_ALIVE_S`; empty for nothing."""
 
@@ -70,8 +70,8 @@ _MAX_ACCEPT_BYTES: Final = 1_024
 class StreamedAnswer:
     """The parts of one streamed answer, one for each message. Iterate it to the end, or `aclose` it.
 
-    `first` is the first message, None when the stream was empty. `encode` returns a message's JSON, `explain` an error's. `on_end`
-    is called exactly once: with the error the stream ended with, and whether the client got all of it.
+    `first` is the first message, None when the stream was empty. `encode` returns a message's JSON, `explain` that of an
+    error. `on_end` is called exactly once: with the error the stream ended with, and whether the client got all of it.
     """
 
     def __init__(

@@ -28,14 +28,28 @@ def test_sendable_names(name: bytes) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [b"", b"X-A", b"a b", b"a:b", b":path", b"grpc-timeout", b"te", b"content-type", b"connection", b"\xc3\xa9", b"a\n"],
+    [
+        b"",
+        b"X-A",
+        b"a b",
+        b"a:b",
+        b":path",
+        b"grpc-timeout",
+        b"te",
+        b"content-type",
+        b"connection",
+        b"\xc3\xa9",
+        b"a\n",
+    ],
 )
 def test_names_that_are_never_sent(name: bytes) -> None:
     """G9, G12: nothing outside the grammar, nothing reserved."""
     assert not is_sendable_name(name)
 
 
-@pytest.mark.parametrize(("value", "may"), [(b"a b~", True), (b"", True), (b"a\r", False), (b"\0", False), (b"\xe9", False)])
+@pytest.mark.parametrize(
+    ("value", "may"), [(b"a b~", True), (b"", True), (b"a\r", False), (b"\0", False), (b"\xe9", False)]
+)
 def test_values(value: bytes, may: bool) -> None:
     """G10: space and printable ASCII."""
     assert is_sendable_value(value) is may
