@@ -70,7 +70,7 @@ _MAX_ACCEPT_BYTES: Final = 1_024
 class StreamedAnswer:
     """The parts of one streamed answer, one for each message. Iterate it to the end, or `aclose` it.
 
-    `first` is the first message, None when the stream was empty. `encode` returns a message's JSON, `explain` that of an
+    `first` is the first message, None of an empty stream. `encode` returns a message's JSON, `explain` that of an
     error. `on_end` is called exactly once: with the error the stream ended with, and whether the client got all of it.
     """
 
