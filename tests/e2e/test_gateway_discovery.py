@@ -107,6 +107,7 @@ def test_a_service_down_at_start_is_found_when_it_comes_up(grpcio_backend: Backe
             ready = gateway.get("/health/ready")
             assert (ready.status, ready.json()["status"]) == (503, "not_ready")
             assert list(ready.json()["reasons"]) == ["late"]
+            assert "refused" in ready.json()["reasons"]["late"]
             health = gateway.get("/health")
             assert (health.status, health.json()["status"]) == (200, "degraded")
             assert gateway.get("/api/items/7").status == 200
