@@ -335,6 +335,8 @@ class CorsSettings(Section):
 
     @model_validator(mode="after")
     def _credentials_need_named_origins(self) -> CorsSettings:
+        if "null" in self.allowed_origins:
+            raise ValueError('allowed_origins "null" would allow every sandboxed page and local file')
         if self.allow_credentials and "*" in self.allowed_origins:
             raise ValueError('allowed_origins "*" cannot be combined with allow_credentials')
         return self
