@@ -41,6 +41,7 @@ def demo_ports() -> Iterator[dict[str, Any]]:
 def guarded_backend() -> Iterator[Backend]:
     """An echo backend that states its own policies."""
     with start_backend("grpcio", "--auth-policy") as backend:
+        set_policy(backend, require_auth=True)
         yield backend
 
 
@@ -59,7 +60,6 @@ def gateway(demo_ports: dict[str, Any], guarded_backend: Backend) -> Iterator[Ru
             "echo": {"endpoint": guarded_backend.endpoint},
         },
     }
-    set_policy(guarded_backend, require_auth=True)
     with start_gateway(config, "--workers", "2") as started:
         yield started
 
