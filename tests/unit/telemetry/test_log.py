@@ -97,7 +97,7 @@ def test_standard_library_writes_the_same_lines(capture: Capture) -> None:
     configure_logging(capture.writer)
     logging.getLogger("asyncio").error("Task exception was never retrieved: %s", 7, exc_info=ValueError("x"))
     logging.getLogger("asyncio").debug("not written")
-    logging.getLogger("gunicorn.error").warning("bad %d", "format")
+    logging.getLogger("some.library").warning("bad %d", "format")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("old habit", DeprecationWarning, stacklevel=1)
