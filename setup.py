@@ -21,6 +21,7 @@ REQUEST_PATH = (
     "grpc/channel",
     "grpc/framing",
     "grpc/metadata",
+    "grpc/stream_call",
     "http2/connection",
     "listeners",
     "model/deadline",

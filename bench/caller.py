@@ -22,7 +22,8 @@ import uvloop
 from google.protobuf import json_format
 
 from api_gateway.deadlines import DeadlineWheel
-from api_gateway.grpc.channel import Channel, ChannelOptions
+from api_gateway.grpc.channel import Channel
+from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.grpc.target import Target
 from bench.load import percentile
 from bench.schema import load_descriptors, message_class

@@ -22,7 +22,8 @@ from .edge.application import EdgeLimits
 from .edge.cors import Cors
 from .edge.respond import error_response
 from .edge.server import Server
-from .grpc.channel import Channel, ChannelOptions
+from .grpc.channel import Channel
+from .grpc.connectivity import ChannelOptions
 from .grpc.target import Target, parse_target
 from .listeners import AuthReports, BreakerReports, ChannelReports, DiscoveryReports, ExchangeReports, LimitReports
 from .model.policy import Policy

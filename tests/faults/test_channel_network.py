@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from api_gateway.grpc.channel import ChannelOptions
+from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.status import Code
 from tests.support.answering_peer import AnsweringPeer

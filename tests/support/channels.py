@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from api_gateway.deadlines import DeadlineWheel
-from api_gateway.grpc.call import StreamCall, UnaryCall
-from api_gateway.grpc.channel import Channel, ChannelOptions
+from api_gateway.grpc.call import UnaryCall
+from api_gateway.grpc.channel import Channel
+from api_gateway.grpc.connectivity import ChannelOptions
+from api_gateway.grpc.stream_call import StreamCall
 from api_gateway.grpc.target import Target, parse_target
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.message import HeaderList

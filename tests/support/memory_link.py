@@ -9,8 +9,10 @@ from typing import Any, cast
 import ngh2
 
 from api_gateway.deadlines import DeadlineWheel
-from api_gateway.grpc.call import Call, CallHead, StreamCall, UnaryCall
-from api_gateway.http2.connection import Connection, Headers, StreamHandler
+from api_gateway.grpc.call import Call, CallHead, UnaryCall
+from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.http2.connection import Connection
+from api_gateway.http2.handlers import Headers, StreamHandler
 from tests.support import h2_frames
 from tests.support.h2_frames import Frame
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api_gateway.grpc.channel import ChannelOptions
+from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.model.status import Code
 from tests.support.channels import channel_to, error_of
 from tests.support.h2_frames import Error, data

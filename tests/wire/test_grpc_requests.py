@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api_gateway.grpc.channel import ChannelOptions
+from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.model.deadline import parse_grpc_timeout
 from api_gateway.model.message import HeaderList
 from api_gateway.model.status import Code

@@ -17,7 +17,8 @@ from ..config.settings import Settings
 from ..deadlines import DeadlineWheel
 from ..discovery.plan import Plan, plan_routes
 from ..discovery.reflection import ReflectionError, read_schema
-from ..grpc.channel import Channel, ChannelOptions
+from ..grpc.channel import Channel
+from ..grpc.connectivity import ChannelOptions
 from ..schema import Schema
 from .screen import Page, Screen
 

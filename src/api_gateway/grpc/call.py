@@ -6,19 +6,20 @@ provably did not see it (`CallOwner.retry`).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from ngh2 import ConnectionClosingError, ErrorCode, NGH2Error
 
 from ..deadlines import DeadlineWheel
-from ..http2.connection import MAX_HEADER_BLOCK_BYTES, Connection, Headers
+from ..http2.connection import MAX_HEADER_BLOCK_BYTES, Connection
+from ..http2.handlers import Headers
 from ..model.deadline import format_grpc_timeout
-from ..model.errors import GatewayError, Source, unavailable
+from ..model.errors import GatewayError
 from ..model.message import HeaderList
 from ..model.status import Code
 from ..waiting import Pending
+from . import failures
 from .framing import FramingError, MessageReader, encode_message
 from .metadata import Status, is_grpc_content_type, read_status, status_without_grpc
 
@@ -26,15 +27,6 @@ MAX_SHOWN_BODY_BYTES: Final = 200
 """Bytes of an answer that is not gRPC that are kept for the error's text."""
 MAX_INFORMATIONAL: Final = 16
 """1xx heads accepted before the real one."""
-
-_RESET_CODES: Final[dict[int, Code]] = {
-    ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
-    ErrorCode.CANCEL: Code.CANCELLED,
-    ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
-    ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
-}
-"""gRPC codes of RST_STREAM (grpc doc/PROTOCOL-HTTP2.md, "Errors"); everything else is INTERNAL."""
-
 
 T = TypeVar("T")
 
@@ -169,32 +161,15 @@ class Call(Pending[T]):
         """End with DEADLINE_EXCEEDED and reset the stream."""
         if not self._is_done:
             self._release(ErrorCode.CANCEL)
-            self._end(
-                GatewayError(
-                    Code.DEADLINE_EXCEEDED,
-                    "the service did not answer in time",
-                    reason="UPSTREAM_TIMEOUT",
-                    source=Source.UPSTREAM,
-                    metadata={"service": self._owner.name},
-                )
-            )
+            self._end(failures.deadline_exceeded(self._owner.name))
 
     def _fits(self, headers: Headers, connection: Connection) -> bool:
         size_bytes = sum(len(name) + len(value) + 32 for name, value in headers)
         if size_bytes <= connection.peer_max_header_list_bytes:
             return True
         self._release(ErrorCode.NO_ERROR)
-        self._end(self._metadata_too_large())
+        self._end(failures.metadata_too_large(self._owner.name))
         return False
-
-    def _metadata_too_large(self) -> GatewayError:
-        return GatewayError(
-            Code.RESOURCE_EXHAUSTED,
-            "the request has more metadata than the service accepts",
-            reason="METADATA_TOO_LARGE",
-            http=431,
-            metadata={"service": self._owner.name},
-        )
 
     def _cancelled(self) -> None:
         self._release(ErrorCode.CANCEL)
@@ -233,14 +208,14 @@ class Call(Pending[T]):
         self._informational_count += 1
         if self._informational_count > MAX_INFORMATIONAL and not self._is_done:
             self._release(ErrorCode.PROTOCOL_ERROR)
-            self._end(self._broken("too many informational responses"))
+            self._end(failures.broken(self._owner.name, "too many informational responses"))
 
     def headers_received(self, headers: Headers, end_stream: bool) -> None:
         """Take the response head; with `end_stream` it is trailers too (Trailers-Only)."""
         if self._http_status:
             self._release(ErrorCode.PROTOCOL_ERROR)
             if not self._is_done:
-                self._end(self._broken("a second response head"))
+                self._end(failures.broken(self._owner.name, "a second response head"))
             return
         custom = self.headers
         encoding = b"identity"
@@ -260,7 +235,7 @@ class Call(Pending[T]):
         self._is_response_grpc = is_grpc_content_type(self._response_content_type)
         if self._is_response_grpc and encoding != b"identity" and not self._is_done:
             self._release(ErrorCode.CANCEL)
-            self._end(self._broken(f"unexpected message encoding {encoding[:50]!r}"))
+            self._end(failures.broken(self._owner.name, f"unexpected message encoding {encoding[:50]!r}"))
 
     def data_received(self, data: bytes, end_stream: bool) -> None:
         """Take a slice of messages."""
@@ -273,7 +248,7 @@ class Call(Pending[T]):
                 self._messages_received(data)
             except FramingError as error:
                 self._release(ErrorCode.CANCEL)
-                self._end(self._too_large(error) if error.is_too_large else self._broken(str(error)))
+                self._end(failures.unreadable(self._owner.name, error))
         else:
             self._consume(len(data))
         if end_stream and not self._is_done:
@@ -297,7 +272,7 @@ class Call(Pending[T]):
             return
         if not isinstance(error, ConnectionClosingError):
             self._release(ErrorCode.NO_ERROR)
-            self._end(self._metadata_too_large())
+            self._end(failures.metadata_too_large(self._owner.name))
         elif self._can_retry():
             self._not_seen()
         else:
@@ -310,15 +285,7 @@ class Call(Pending[T]):
             return
         if reason:
             self._owner.wheel.discard(self._deadline_slot, self)
-            self._end(
-                unavailable(
-                    "the connection to the service was lost",
-                    "UPSTREAM_CONNECTION_LOST",
-                    source=Source.UPSTREAM,
-                    log_reason=reason,
-                    service=self._owner.name,
-                )
-            )
+            self._end(failures.connection_lost(self._owner.name, reason))
             return
         code = self._reset_code if self._reset_code >= 0 else error_code
         # A response head commits the call (gRFC A6): who sent one has seen the call, whatever the reset claims.
@@ -328,7 +295,10 @@ class Call(Pending[T]):
             self._owner.retry(self)
             return
         self._owner.wheel.discard(self._deadline_slot, self)
-        self._end(self._reset_error(code))
+        if code == ErrorCode.CANCEL and self.deadline_s <= self._owner.clock():
+            self._end(failures.deadline_exceeded(self._owner.name))
+        else:
+            self._end(failures.reset(self._owner.name, code))
 
     # How it ended
 
@@ -339,12 +309,16 @@ class Call(Pending[T]):
         status = read_status(trailers)
         error = None
         if status is None:
-            error = self._cut() if self._is_cut() else self._status_error(self._status_missing(), "UPSTREAM_NOT_GRPC")
+            error = (
+                failures.cut_short(self._owner.name)
+                if self._is_cut()
+                else failures.stated(self._status_missing(), "UPSTREAM_NOT_GRPC")
+            )
         elif status.code != Code.OK:
-            error = self._status_error(status)
+            error = failures.stated(status)
         elif not self._is_response_grpc:
             # A status of OK does not make gRPC of another content type.
-            error = self._status_error(self._status_missing(), "UPSTREAM_NOT_GRPC")
+            error = failures.stated(self._status_missing(), "UPSTREAM_NOT_GRPC")
         else:
             custom = self.trailers
             for header in trailers:
@@ -360,68 +334,6 @@ class Call(Pending[T]):
         if self._is_response_grpc and self._http_status == 200 and is_grpc_content_type(self._response_content_type):
             return Status(code=Code.UNKNOWN, message="the backend ended its answer without a status")
         return status_without_grpc(self._http_status, self._response_content_type, self._shown_body)
-
-    def _status_error(self, status: Status, reason: str = "") -> GatewayError:
-        """Make the error of a status. A reason marks one that the backend did not state: it was inferred."""
-        return GatewayError(
-            status.code,
-            status.message,
-            reason=reason,
-            source=Source.UPSTREAM,
-            details=status.details,
-            headers=((b"retry-after", b"1"),) if status.code == Code.UNAVAILABLE else (),
-            retryable=status.code == Code.UNAVAILABLE,
-        )
-
-    def _reset_error(self, error_code: int) -> GatewayError:
-        code = _RESET_CODES.get(error_code, Code.INTERNAL)
-        if code == Code.CANCELLED and self.deadline_s <= self._owner.clock():
-            code = Code.DEADLINE_EXCEEDED
-        name = ErrorCode(error_code).name if error_code in ErrorCode._value2member_map_ else str(error_code)
-        return GatewayError(
-            code,
-            "the service broke the call off",
-            reason="UPSTREAM_RESET",
-            source=Source.UPSTREAM,
-            http=502 if code == Code.INTERNAL else None,
-            metadata={"service": self._owner.name, "http2_error": name},
-            headers=((b"retry-after", b"1"),) if code == Code.UNAVAILABLE else (),
-        )
-
-    def _broken(self, detail: str) -> GatewayError:
-        return GatewayError(
-            Code.INTERNAL,
-            "the service sent an answer that is not valid gRPC",
-            reason="UPSTREAM_PROTOCOL_ERROR",
-            source=Source.UPSTREAM,
-            http=502,
-            metadata={"service": self._owner.name},
-            log_reason=detail,
-        )
-
-    def _cut(self) -> GatewayError:
-        return self._broken("the answer ended inside a message")
-
-    def _too_large(self, error: FramingError) -> GatewayError:
-        return GatewayError(
-            Code.RESOURCE_EXHAUSTED,
-            "the service sent a message that is larger than allowed",
-            reason="UPSTREAM_MESSAGE_TOO_LARGE",
-            source=Source.UPSTREAM,
-            http=502,
-            metadata={"service": self._owner.name},
-            log_reason=str(error),
-        )
-
-    def _cardinality(self, count: str) -> GatewayError:
-        return GatewayError(
-            Code.UNIMPLEMENTED,
-            f"the service answered a unary call with {count}",
-            reason="UPSTREAM_PROTOCOL_ERROR",
-            source=Source.UPSTREAM,
-            http=502,
-            metadata={"service": self._owner.name},
-        )
 
     def _consume(self, size_bytes: int) -> None:
         if self._connection is not None:
@@ -480,7 +392,7 @@ class UnaryCall(Call["UnaryCall"]):
                 raise FramingError("a compressed message without grpc-encoding")
             if self._message_count:
                 self._release(ErrorCode.CANCEL)
-                self._end(self._cardinality("two messages"))
+                self._end(failures.cardinality(self._owner.name, "two messages"))
                 return
             self.message = message
             self._message_count = 1
@@ -493,190 +405,10 @@ class UnaryCall(Call["UnaryCall"]):
     def _end(self, error: GatewayError | None) -> None:
         if error is None:
             if self._is_cut():
-                error = self._cut()
+                error = failures.cut_short(self._owner.name)
             elif not self._message_count:
-                error = self._cardinality("no message")
+                error = failures.cardinality(self._owner.name, "no message")
         if error is None:
             self.resolve(self)
         else:
             self.fail(error)
-
-
-class StreamCall(Call[None]):
-    """Messages in one or both directions. One task may send while another receives.
-
-    Awaiting it waits for the end: None after status OK, else GatewayError. `cancel` gives the call up with RST_STREAM.
-    Messages wait here only as long as the stream's window allows: what is not received is not given back to the
-    backend.
-    """
-
-    __slots__ = (
-        "_can_send",
-        "_has_sent",
-        "_is_send_closed",
-        "_messages",
-        "_outbox",
-        "_reader",
-        "_receiver",
-        "_sender",
-        "_unconsumed_bytes",
-    )
-
-    def __init__(
-        self,
-        owner: CallOwner,
-        head: CallHead,
-        *,
-        deadline_s: float,
-        metadata: HeaderList,
-        waits_for_ready: bool = False,
-    ) -> None:
-        super().__init__(owner, head, deadline_s=deadline_s, metadata=metadata, waits_for_ready=waits_for_ready)
-        self._reader = MessageReader(owner.max_message_bytes)
-        self._messages: deque[bytes] = deque()
-        self._unconsumed_bytes = 0
-        self._receiver: Pending[None] | None = None
-        self._sender: Pending[None] | None = None
-        self._outbox: list[bytes] = []
-        self._is_send_closed = False
-        self._can_send = True
-        self._has_sent = False
-
-    async def send(self, message: bytes) -> None:
-        """Send one message; waits while the backend's window is full. Raises GatewayError when the call has ended."""
-        while not self._can_send and not self._is_done:
-            self._sender = Pending()
-            await self._sender
-        if self._is_done:
-            self.result()
-            raise GatewayError(Code.CANCELLED, "the service ended the call", source=Source.UPSTREAM)
-        data = encode_message(message)
-        if self._connection is None:
-            self._outbox.append(data)
-            self._can_send = False
-        else:
-            self._has_sent = True
-            self._can_send = self._connection.send_data(self._stream_id, data)
-
-    def close_send(self) -> None:
-        """Tell the backend that no more messages follow (half-close)."""
-        if self._is_send_closed or self._is_done:
-            return
-        self._is_send_closed = True
-        if self._connection is not None:
-            self._connection.send_data(self._stream_id, b"", end=True)
-
-    async def receive(self, timeout_s: float | None = None) -> bytes | None:
-        """Return the next message, None after the last one of a call that ended OK. Raises GatewayError otherwise.
-
-        Raises TimeoutError when nothing came within `timeout_s`; the call goes on.
-        """
-        while not self._messages:
-            if self._is_done:
-                self.result()
-                return None
-            self._receiver = Pending()
-            if timeout_s is None:
-                await self._receiver
-            elif await self._is_silent(self._receiver, timeout_s):
-                raise TimeoutError
-        message = self._messages.popleft()
-        if not self._messages and self._unconsumed_bytes:
-            self._give_back()
-        return message
-
-    async def _is_silent(self, receiver: Pending[None], timeout_s: float) -> bool:
-        alarm = _Alarm(receiver)
-        slot = self._owner.wheel.add(self._owner.clock() + timeout_s, alarm)
-        try:
-            await receiver
-        finally:
-            self._owner.wheel.discard(slot, alarm)
-        return alarm.has_rung and not self._messages and not self._is_done
-
-    def cancel(self, msg: object = None) -> bool:
-        """Give the call up: RST_STREAM with CANCEL; who sends or receives gets CancelledError."""
-        if not super().cancel(msg):
-            return False
-        _wake(self._receiver)
-        _wake(self._sender)
-        return True
-
-    def sendable(self) -> None:
-        """Wake the sender."""
-        self._can_send = True
-        _wake(self._sender)
-
-    def stream_closed(self, error_code: int, reason: str) -> None:
-        """Give back what is still held before the stream is forgotten."""
-        if self._unconsumed_bytes and not reason:
-            self._give_back()
-        super().stream_closed(error_code, reason)
-
-    def _open(self, connection: Connection, headers: Headers) -> int:
-        body = b"".join(self._outbox)
-        # Set here already: the sender that is woken sends on it before this returns.
-        self._stream_id = connection.open_stream(headers, self, body=body or None, end=self._is_send_closed)
-        self._outbox.clear()
-        self._has_sent = bool(body)
-        self._can_send = True
-        _wake(self._sender)
-        return self._stream_id
-
-    def _can_retry(self) -> bool:
-        # What was sent is not kept; only a stream without a first message can be placed again.
-        return not self._has_sent
-
-    def _is_cut(self) -> bool:
-        return not self._reader.is_empty
-
-    def _messages_received(self, data: bytes) -> None:
-        # Counted before it is read: what cannot be read is given back with the end of the stream.
-        self._unconsumed_bytes += len(data)
-        for is_compressed, message in self._reader.feed(data):
-            if is_compressed:
-                raise FramingError("a compressed message without grpc-encoding")
-            self._messages.append(message)
-        if self._messages:
-            _wake(self._receiver)
-        else:
-            # Part of a long message: the window must open for the rest of it, however small it is.
-            self._give_back()
-
-    def _give_back(self) -> None:
-        size_bytes, self._unconsumed_bytes = self._unconsumed_bytes, 0
-        self._consume(size_bytes)
-
-    def _reset_if_open(self) -> None:
-        if not self._is_send_closed and self._connection is not None:
-            self._connection.reset_stream(self._stream_id, ErrorCode.NO_ERROR)
-
-    def _end(self, error: GatewayError | None) -> None:
-        if error is None and self._is_cut():
-            error = self._cut()
-        if error is None:
-            self.resolve(None)
-        else:
-            self.fail(error)
-        _wake(self._receiver)
-        _wake(self._sender)
-
-
-def _wake(waiter: Pending[None] | None) -> None:
-    if waiter is not None:
-        waiter.resolve(None)
-
-
-class _Alarm:
-    """Ends a wait at its deadline. Implements `deadlines.Expiring`."""
-
-    __slots__ = ("_waiter", "has_rung")
-
-    def __init__(self, waiter: Pending[None]) -> None:
-        self._waiter = waiter
-        self.has_rung = False
-
-    def expire(self, now_s: float) -> None:
-        """Wake who waits."""
-        self.has_rung = True
-        self._waiter.resolve(None)

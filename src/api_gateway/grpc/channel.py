@@ -12,73 +12,35 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import ngh2
 
 from ..deadlines import DeadlineWheel
-from ..http2.connection import Connection, Headers, StreamHandler
+from ..http2.connection import Connection
+from ..http2.handlers import Headers, StreamHandler
 from ..http2.tls import TlsError, client_context, require_h2
-from ..model.errors import GatewayError, Source, unavailable
+from ..model.errors import GatewayError, unavailable
 from ..model.message import HeaderList
-from ..model.status import Code
 from ..waiting import Pending
-from .call import Call, CallHead, StreamCall, UnaryCall
+from . import failures
+from .call import Call, CallHead, UnaryCall
+from .connectivity import (
+    BACKOFF_FACTOR,
+    BACKOFF_JITTER,
+    INITIAL_BACKOFF_S,
+    MAX_BACKOFF_S,
+    MAX_SHORT_LIVES,
+    SHORT_LIFE_S,
+    ChannelObserver,
+    ChannelOptions,
+    State,
+)
+from .stream_call import StreamCall
 from .target import Target
 
-INITIAL_BACKOFF_S: Final = 1.0
-BACKOFF_FACTOR: Final = 1.6
-MAX_BACKOFF_S: Final = 120.0
-BACKOFF_JITTER: Final = 0.2
-"""The four numbers of grpc doc/connection-backoff.md."""
 GROW_AT_STREAMS: Final = 40
 """Open streams on the picked connection from which another one is opened, if the pool allows."""
-SHORT_LIFE_S: Final = 1.0
-MAX_SHORT_LIVES: Final = 2
-"""A backend that drops connections within `SHORT_LIFE_S`, without having served a call, is called back at once this
-often, then with backoff: SETTINGS start the backoff over, and nothing else would keep calls from hammering it."""
-DEFAULT_RECONNECT_GRACE_S: Final = 4.0
-"""Long enough for the third attempt (0 s, 1 s, 2.6 s, each with jitter) after a connection was lost."""
-
-
-class State(Enum):
-    """Connectivity of a channel (grpc doc/connectivity-semantics-and-api.md)."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    READY = "ready"
-    TRANSIENT_FAILURE = "transient_failure"
-    SHUTDOWN = "shutdown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelOptions:
-    """Bounds of a channel."""
-
-    pool_size: int = 10
-    connect_timeout_s: float = 20.0
-    max_message_bytes: int = 16 * 1024 * 1024
-    max_queued_calls: int = 1_000
-    reconnect_grace_s: float = DEFAULT_RECONNECT_GRACE_S
-    user_agent: str = "api-gateway"
-
-
-class ChannelObserver(Protocol):
-    """Who is told what happens to a channel's connections."""
-
-    def connections_changed(self, count: int) -> None:
-        """The number of open connections is now `count`."""
-
-    def connected(self) -> None:
-        """A connection is ready."""
-
-    def disconnected(self, reason: str) -> None:
-        """A connection that had been ready is gone or draining."""
-
-    def connect_failed(self, reason: str, retry_in_s: float) -> None:
-        """An attempt failed; the next one follows after `retry_in_s`."""
 
 
 class Channel:
@@ -249,16 +211,7 @@ class Channel:
             call._end(self._unreachable())
 
     def _unreachable(self) -> GatewayError:
-        return GatewayError(
-            Code.UNAVAILABLE,
-            "the service cannot be reached",
-            reason="UPSTREAM_UNAVAILABLE",
-            source=Source.UPSTREAM,
-            metadata={"service": self.name},
-            headers=((b"retry-after", b"1"),),
-            retryable=True,
-            log_reason=self._last_error,
-        )
+        return failures.unreachable(self.name, self._last_error)
 
     # State
 

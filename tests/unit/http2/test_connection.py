@@ -7,7 +7,8 @@ from collections.abc import Callable
 import ngh2
 import pytest
 
-from api_gateway.http2.connection import MAX_STREAMS, STREAM_WINDOW_BYTES, Headers
+from api_gateway.http2.connection import MAX_STREAMS, STREAM_WINDOW_BYTES
+from api_gateway.http2.handlers import Headers
 from tests.support import h2_frames
 from tests.support.h2_frames import ACK, MAX_STREAM_ID, Error, Kind, Setting, data, goaway, ping, rst_stream, settings
 from tests.support.memory_link import MemoryLink

@@ -1,0 +1,116 @@
+"""A stream of messages without sockets: what is held, what is given back, who is woken.
+
+How streams end is asked in `test_call.py`, together with unary calls.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from api_gateway.model.errors import GatewayError
+from api_gateway.model.status import Code
+from tests.support.h2_frames import Error, Kind, data, rst_stream
+from tests.support.memory_link import MemoryLink
+from tests.support.scripted_peer import prefixed
+from tests.unit.grpc.test_call import Ended, nothing_left
+
+
+@pytest.fixture
+def link() -> MemoryLink:
+    made = MemoryLink()
+    made.greet()
+    return made
+
+
+def test_received_messages_hold_their_window(link: MemoryLink) -> None:
+    """What is not received is not given back; what is, at the latest with the end."""
+    call = link.stream()
+    link.feed(link.head(1), data(1, prefixed(b"one") + prefixed(b"two")))
+    assert call._unconsumed_bytes == 16
+    assert Ended(call.receive()).value == b"one"
+    assert call._unconsumed_bytes == 16
+    assert Ended(call.receive()).value == b"two"
+    assert call._unconsumed_bytes == 0
+    link.feed(data(1, prefixed(b"three")), link.trailers(1))
+    assert call._unconsumed_bytes == 0
+    assert Ended(call.receive()).value == b"three"
+    assert Ended(call.receive()).value is None
+    nothing_left(link)
+
+
+def test_messages_come_before_the_error(link: MemoryLink) -> None:
+    """G33: in the order of the wire."""
+    call = link.stream()
+    link.feed(link.head(1), data(1, prefixed(b"one")), link.trailers(1, b"9"))
+    assert Ended(call.receive()).value == b"one"
+    for _ in range(2):
+        error = Ended(call.receive()).error
+        assert isinstance(error, GatewayError)
+        assert error.code == Code.FAILED_PRECONDITION
+
+
+def test_a_waiting_receiver_is_resumed_by_the_message(link: MemoryLink) -> None:
+    """Inside the read; and by the end."""
+    call = link.stream()
+    one = Ended(call.receive())
+    link.feed(link.head(1), data(1, prefixed(b"one")))
+    assert one.value == b"one"
+    two = Ended(call.receive())
+    link.feed(link.trailers(1))
+    assert (two.is_done, two.value, two.error) == (True, None, None)
+
+
+def test_a_receiver_that_answers_at_once(link: MemoryLink) -> None:
+    """Ping-pong, resumed inside the read; the last answer meets a stream that the backend has ended."""
+    call = link.stream()
+
+    async def answer() -> int:
+        count = 0
+        while await call.receive() is not None:
+            count += 1
+            await call.send(b"pong")
+        return count
+
+    ended = Ended(answer())
+    link.feed(link.head(1), data(1, prefixed(b"ping")))
+    assert [each.payload for each in link.frames(Kind.DATA)] == [prefixed(b"pong")]
+    link.feed(data(1, prefixed(b"ping")), link.trailers(1), rst_stream(1, Error.NO_ERROR))
+    assert ended.is_done
+    assert ended.error is None or isinstance(ended.error, GatewayError)
+    nothing_left(link)
+
+
+def test_sending_after_the_end(link: MemoryLink) -> None:
+    """The error of the call, CANCELLED after status OK."""
+    for status, code in ((b"0", Code.CANCELLED), (b"7", Code.PERMISSION_DENIED)):
+        made = MemoryLink()
+        made.greet()
+        call = made.stream()
+        made.feed(made.head(1), made.trailers(1, status))
+        error = Ended(call.send(b"late")).error
+        assert isinstance(error, GatewayError)
+        assert error.code == code
+        call.close_send()
+
+
+def test_half_close_after_the_end_of_the_stream(link: MemoryLink) -> None:
+    """Nothing is written for a stream that is gone."""
+    call = link.stream()
+    link.feed(rst_stream(1, Error.CANCEL))
+    call.close_send()
+    assert link.frames(Kind.DATA) == []
+
+
+def test_silence_is_told_and_the_call_goes_on(link: MemoryLink) -> None:
+    """semantics 23: what keeps event streams alive; the message that comes later is not lost."""
+    call = link.stream()
+    silent = Ended(call.receive(0.5))
+    link.loop.advance(0.6)
+    assert isinstance(silent.error, TimeoutError)
+    waiting = Ended(call.receive(0.5))
+    link.feed(link.head(1), data(1, prefixed(b"one")))
+    assert waiting.value == b"one"
+    link.loop.advance(1.0)
+    assert not call.done()
+    call.cancel()
+    nothing_left(link)
