@@ -101,12 +101,12 @@ class Http1Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read requests and go on with what was waiting for them."""
         reader = self._reader
-        if self._is_closing or reader.refusal is not None:
+        if self._is_closing or reader.is_refused:
             self._discard(len(data))
             return
         if self._runner is None:
             reader.feed(data)
-            if reader.requests or reader.refusal is not None:
+            if reader.requests or reader.is_refused:
                 self._advance()
         else:
             self._feed_busy(data)
@@ -234,7 +234,7 @@ class Http1Connection(asyncio.Protocol):
         self._request = self._body = None
         if keep_alive:
             self._advance()
-        elif self._keep_alive or self._reader.refusal is not None or not (body is None or body.is_complete):
+        elif self._keep_alive or self._reader.is_refused or not (body is None or body.is_complete):
             self._close_lingering()
         else:
             # The client asked for it, and has sent nothing more: there is nothing to wait for.
@@ -292,7 +292,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _resume_reading(self) -> None:
         self._ahead_bytes = 0
-        if self._is_reading_paused and self._reader.refusal is None and not self._is_closing:
+        if self._is_reading_paused and not self._reader.is_refused and not self._is_closing:
             self._is_reading_paused = False
             self._reading_since_s = self._loop.time()
             self._transport.resume_reading()

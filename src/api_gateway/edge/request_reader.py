@@ -116,6 +116,11 @@ class RequestReader:
         self._error: GatewayError | None = None
         self._parser = HttpRequestParser(self)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing more is read. Ask this, not for `refusal`: a compiler may believe that stays as it was."""
+        return self.refusal is not None
+
     def feed(self, data: bytes) -> None:
         """Read on. What is wrong ends in `refusal`, after which nothing more may be fed."""
         size_bytes = self._segment_bytes = len(data)
