@@ -14,7 +14,6 @@ from setuptools import setup
 REQUEST_PATH = (
     "deadlines",
     "edge/http1",
-    "edge/output",
     "edge/request_reader",
     "edge/response_writer",
     "grpc/call",
@@ -48,7 +47,6 @@ REQUEST_PATH = (
     "transcoding/binding",
     "transcoding/headers",
     "transcoding/json_codec",
-    "transcoding/json_writer",
     "waiting",
 )
 """Modules that most requests pass through. Others are not worth their build time, or use what mypyc cannot compile."""

@@ -80,5 +80,9 @@ class DeadlineWheel:
                 entry.expire(now_s)
         while self._order and not self._slots[self._order[0]]:
             del self._slots[heapq.heappop(self._order)]
-        if self._order and self._timer is None:
+        if self._order and not self._is_armed():
             self._arm()
+
+    def _is_armed(self) -> bool:
+        # A question of its own: within `_tick` a compiler believes that the timer is still the None of its first line.
+        return self._timer is not None

@@ -146,8 +146,8 @@ class Proxy:
             exchange.grpc_code = None
             self._end(exchange, permit)
             raise
-        except Exception as error:
-            response = self._failure(exchange, route, self._unexpected(exchange, error))
+        except Exception as mistake:
+            response = self._failure(exchange, route, self._unexpected(exchange, mistake))
         exchange.status = response.status
         self._end(exchange, permit)
         return response
