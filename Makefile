@@ -23,7 +23,7 @@ test: check ## Everything that must hold before a change lands: checks, then all
 # Left out: tests that put other numbers in the place of constants, and one that inherits from a compiled class.
 test-compiled: build/compiled/.stamp ## The tests of the request path once more, against the compiled gateway (needs a C compiler)
 	PYTHONPATH=build/compiled $(BIN)/python -m pytest -n $(JOBS) -o pythonpath="build/compiled ." \
-		tests/e2e tests/faults tests/wire tests/security tests/unit/test_proxy.py tests/unit/test_waiting.py \
+		tests/e2e tests/faults tests/interop tests/wire tests/security tests/unit/test_proxy.py tests/unit/test_waiting.py \
 		tests/unit/test_deadlines.py $(addprefix tests/unit/,edge grpc http2 policy routing state telemetry transcoding) \
 		--deselect tests/wire/test_grpc_flow.py::test_the_connections_window_comes_back \
 		--deselect tests/wire/test_grpc_flow.py::test_a_reset_inside_a_frame_costs_window_until_the_connection_is_replaced \

@@ -102,9 +102,11 @@ class TestedChannel:
             waits_for_ready=waits_for_ready,
         )
 
-    def stream(self, *, timeout_s: float = GENEROUS_S, metadata: HeaderList | None = None) -> StreamCall:
+    def stream(
+        self, *, timeout_s: float = GENEROUS_S, metadata: HeaderList | None = None, path: bytes = PATH
+    ) -> StreamCall:
         """Start a streaming call."""
-        return self.channel.stream(PATH, deadline_s=self.loop.time() + timeout_s, metadata=metadata or [])
+        return self.channel.stream(path, deadline_s=self.loop.time() + timeout_s, metadata=metadata or [])
 
 
 @asynccontextmanager

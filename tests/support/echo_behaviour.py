@@ -63,8 +63,18 @@ class Wire(Protocol):
     async def send(self, reply: Message) -> None:
         """Send one message."""
 
+    def compress_next(self, is_compressed: bool) -> None:
+        """Have the next message compressed, or not; to be first asked for before the head. Not every library can."""
+
     async def finish(self, ending: Ending) -> None:
         """End the call. May raise whatever the library uses to end a call that failed."""
+
+
+class ServiceBehaviour(Protocol):
+    """What a service does with its calls, whatever library carries them."""
+
+    async def execute(self, arrival: Arrival, requests: AsyncIterator[Message], wire: Wire) -> None:
+        """Run one call from its first request to its end."""
 
 
 class EchoBehaviour:

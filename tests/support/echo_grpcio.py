@@ -19,11 +19,13 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from api_gateway.demo.gen import policy_pb2
 from api_gateway.demo.serving import generic_handler
-from tests.support.echo_behaviour import Arrival, EchoBehaviour, Ending, Metadata
+from tests.support.echo_behaviour import Arrival, EchoBehaviour, Ending, Metadata, ServiceBehaviour
 from tests.support.echo_journal import EchoJournal
 from tests.support.echo_process import EchoOptions, TlsFiles, run
 from tests.support.echo_schema import CONTROL, echo_schema, message_class
 from tests.support.gen import echo_control_pb2 as control_pb2
+from tests.support.interop_behaviour import SERVICE as INTEROP
+from tests.support.interop_behaviour import InteropBehaviour
 
 BACKEND = "grpcio"
 STOP_GRACE_S = 1.0
@@ -54,7 +56,8 @@ async def start(options: EchoOptions) -> GrpcioServer:
     schema = echo_schema(options.extra_methods, beside)  # type: ignore[arg-type]  # their stubs name the class in C
     names = [schema.service.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME]
     handlers = [
-        _echo_handler(schema.service, EchoBehaviour(BACKEND, journal)),
+        _service_handler(schema.service, EchoBehaviour(BACKEND, journal)),
+        _service_handler(INTEROP, InteropBehaviour()),
         generic_handler(Control(journal, policies, statuses)),
     ]
     if options.has_auth_policy:
@@ -88,6 +91,7 @@ class GrpcioWire:
     def __init__(self, context: Context, *, is_server_streaming: bool) -> None:
         self._context = context
         self._is_server_streaming = is_server_streaming
+        self._is_compressing = False
         self.reply: Message | None = None
 
     async def send_initial_metadata(self, metadata: Metadata) -> None:
@@ -101,6 +105,14 @@ class GrpcioWire:
         else:
             self.reply = reply
 
+    def compress_next(self, is_compressed: bool) -> None:
+        """See Wire. Compression is chosen for a call before its head; single messages are taken out of it."""
+        if is_compressed and not self._is_compressing:
+            self._is_compressing = True
+            self._context.set_compression(grpc.Compression.Gzip)
+        elif self._is_compressing and not is_compressed:
+            self._context.disable_next_message_compression()
+
     async def finish(self, ending: Ending) -> None:
         """See Wire."""
         trailers = ending.metadata
@@ -111,12 +123,12 @@ class GrpcioWire:
         self._context.set_trailing_metadata(trailers)
 
 
-def _echo_handler(service: ServiceDescriptor, behaviour: EchoBehaviour) -> grpc.GenericRpcHandler:
+def _service_handler(service: ServiceDescriptor, behaviour: ServiceBehaviour) -> grpc.GenericRpcHandler:
     methods = {method.name: _method_handler(method, behaviour) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
-def _method_handler(method: MethodDescriptor, behaviour: EchoBehaviour) -> grpc.RpcMethodHandler[Any, Any]:
+def _method_handler(method: MethodDescriptor, behaviour: ServiceBehaviour) -> grpc.RpcMethodHandler[Any, Any]:
     full_name = f"{method.containing_service.full_name}/{method.name}"
 
     async def answer(requests: Any, context: Context) -> Message | None:

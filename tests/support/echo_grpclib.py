@@ -21,11 +21,13 @@ from grpclib.health.service import Health
 from grpclib.reflection.service import ServerReflection
 from grpclib.server import Server, Stream
 
-from tests.support.echo_behaviour import Arrival, EchoBehaviour, Ending, Metadata
+from tests.support.echo_behaviour import Arrival, EchoBehaviour, Ending, Metadata, ServiceBehaviour
 from tests.support.echo_journal import EchoJournal
 from tests.support.echo_process import EchoOptions, TlsFiles, run
 from tests.support.echo_schema import CONTROL, echo_schema, message_class
 from tests.support.gen import echo_control_pb2 as control_pb2
+from tests.support.interop_behaviour import SERVICE as INTEROP
+from tests.support.interop_behaviour import InteropBehaviour
 
 BACKEND = "grpclib"
 CallStream = Stream[Any, Any]
@@ -82,10 +84,12 @@ async def start(options: EchoOptions) -> GrpclibServer:
     journal = EchoJournal()
     behaviour = EchoBehaviour(BACKEND, journal)
     schema = echo_schema(options.extra_methods)
-    echo = Servable(schema.service, lambda method: _echo_answer(method, behaviour))
+    echo = Servable(schema.service, lambda method: _answer(method, behaviour))
+    interop = Servable(INTEROP, lambda method: _answer(method, InteropBehaviour()))
     control = Servable(CONTROL, lambda method: getattr(Control(journal), method.name, _unimplemented))
     server = Server(
-        [*ServerReflection.extend([echo], pool=schema.pool), control, Health()], status_details_codec=RawDetails()
+        [*ServerReflection.extend([echo], pool=schema.pool), interop, control, Health()],
+        status_details_codec=RawDetails(),
     )
     listener = socket.create_server((options.host, options.port))
     await server.start(sock=listener, ssl=_ssl_context(options.tls) if options.tls else None)
@@ -116,6 +120,9 @@ class GrpclibWire:
         """See Wire."""
         await self._stream.send_message(reply)
 
+    def compress_next(self, is_compressed: bool) -> None:
+        """See Wire: grpclib compresses nothing."""
+
     async def finish(self, ending: Ending) -> None:
         """See Wire."""
         await self._stream.send_trailing_metadata(
@@ -126,7 +133,7 @@ class GrpclibWire:
         )
 
 
-def _echo_answer(method: MethodDescriptor, behaviour: EchoBehaviour) -> Answer:
+def _answer(method: MethodDescriptor, behaviour: ServiceBehaviour) -> Answer:
     full_name = f"{method.containing_service.full_name}/{method.name}"
 
     async def answer(stream: CallStream) -> None:

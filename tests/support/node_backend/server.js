@@ -1,4 +1,4 @@
-// The echo backend on Node's @grpc/grpc-js, with reflection v1 and v1alpha by @grpc/reflection.
+// The echo backend on Node's @grpc/grpc-js (and the service of the interoperability tests), with reflection v1 and v1alpha by @grpc/reflection.
 //
 // That reflection re-encodes descriptors with a library that knows no custom options: annotations (google.api.http) are
 // lost, files of one package are merged into one, and import lists are empty. Real Node services look like this.
@@ -12,6 +12,7 @@ const grpc = require('@grpc/grpc-js');
 const protoLoader = require('@grpc/proto-loader');
 const { ReflectionService } = require('@grpc/reflection');
 const { echoHandlers } = require('./echo');
+const { interopHandlers } = require('./interop');
 const { Journal } = require('./journal');
 
 const PROTOS = path.join(__dirname, '..', '..', 'protos');
@@ -87,10 +88,12 @@ function main() {
   });
   const echo = loadEcho(options['extra-method']);
   const control = protoLoader.loadSync('echo_control.proto', LOADING);
+  const interop = protoLoader.loadSync('interop.proto', LOADING);
   const journal = new Journal();
   const server = new grpc.Server({ 'grpc.max_receive_message_length': -1, 'grpc.so_reuseport': 0 });
   server.addService(echo['tests.echo.EchoService'], echoHandlers(echo['tests.echo.EchoService'], journal));
   server.addService(control['tests.echo.ControlService'], controlHandlers(journal));
+  server.addService(interop['grpc.testing.TestService'], interopHandlers);
   new ReflectionService(echo).addToServer(server);
   server.bindAsync(`${options.host}:${options.port}`, credentialsOf(options), (error, port) => {
     if (error) {

@@ -1,0 +1,1 @@
+"""gRPC's own interoperability cases, run by our transport."""
