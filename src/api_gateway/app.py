@@ -20,7 +20,7 @@ from .discovery.publish import Published, RoutePublisher
 from .discovery.watcher import Watcher
 from .edge.application import EdgeLimits
 from .edge.cors import Cors
-from .edge.respond import error_response
+from .edge.respond import ErrorAnswers
 from .edge.server import Server
 from .grpc.channel import Channel
 from .grpc.connectivity import ChannelOptions
@@ -46,6 +46,7 @@ from .telemetry.access_log import AccessLog
 from .telemetry.log import configure_logging, get_logger
 from .telemetry.log_writer import LogWriter
 from .telemetry.metrics import UNMATCHED, Metrics
+from .transcoding.headers import ForwardedHeaders
 
 HOUSEKEEPING_S: Final = 1.0
 """Time between two flushes of the metrics and two looks at the generation number."""
@@ -251,7 +252,8 @@ class Gateway:
             client_address=ClientAddress(self._settings.trusted_proxies),
             endpoints=endpoints,
             unmatched_policies=limits,
-            respond=error_response,
+            respond=ErrorAnswers(self._settings.errors.format),
+            forwarded=ForwardedHeaders(self._settings.headers.forward),
             listener=ExchangeReports(
                 self.metrics,
                 AccessLog(self._writer, level=self._settings.log.level, is_enabled=self._settings.log.requests),

@@ -19,7 +19,7 @@ from .routing.route import Route
 from .routing.table import RouteTable
 from .telemetry.log import get_logger
 from .telemetry.trace_context import continue_trace, format_traceparent, request_id
-from .transcoding.headers import request_metadata, response_headers, success_status
+from .transcoding.headers import ForwardedHeaders, request_metadata, response_headers, success_status
 from .transcoding.streaming import RAW, StreamedAnswer, choose_framing
 
 _log = get_logger("api_gateway.proxy")
@@ -38,10 +38,13 @@ class Endpoint(Protocol):
 
 
 class ErrorResponder(Protocol):
-    """Turns an error into an answer; `edge.respond.error_response` is the one there is."""
+    """Turns an error into an answer; `edge.respond.ErrorAnswers` is the one there is."""
 
     def __call__(self, error: GatewayError, *, registry: Any, headers: Sequence[tuple[bytes, bytes]]) -> Response:
         """Return the answer."""
+
+    def in_stream(self, error: GatewayError, *, registry: Any) -> bytes:
+        """Return the JSON that tells of an error inside an answer that has begun."""
 
 
 class CrossOrigin(Protocol):
@@ -75,6 +78,7 @@ class Proxy:
         endpoints: Mapping[tuple[str, str], Endpoint],
         unmatched_policies: Sequence[Policy],
         respond: ErrorResponder,
+        forwarded: ForwardedHeaders,
         listener: ExchangeListener,
         cross_origin: CrossOrigin | None,
         max_timeout_s: float,
@@ -86,6 +90,7 @@ class Proxy:
         self._endpoint_paths = frozenset(path for _, path in endpoints)
         self._unmatched_policies = unmatched_policies
         self._respond = respond
+        self._forwarded = forwarded
         self._listener = listener
         self._cross_origin = cross_origin
         self._max_timeout_s = max_timeout_s
@@ -133,7 +138,10 @@ class Proxy:
             if route.method.is_server_streaming:
                 return await self._stream(exchange, route, permit, message)
             reply = await route.channel.unary(
-                route.grpc_path, message, deadline_s=exchange.deadline_s, metadata=request_metadata(exchange)
+                route.grpc_path,
+                message,
+                deadline_s=exchange.deadline_s,
+                metadata=request_metadata(exchange, self._forwarded),
             )
             exchange.grpc_code = Code.OK
 
@@ -239,7 +247,7 @@ class Proxy:
     async def _stream(self, exchange: Exchange, route: Route, permit: Permit, message: bytes) -> Response:
         """Start a server stream. What fails before its first message is an error like any other (semantics 24)."""
         stream = route.channel.stream(
-            route.grpc_path, deadline_s=exchange.deadline_s, metadata=request_metadata(exchange)
+            route.grpc_path, deadline_s=exchange.deadline_s, metadata=request_metadata(exchange, self._forwarded)
         )
         try:
             await stream.send(message)
@@ -268,7 +276,7 @@ class Proxy:
             first,
             framing,
             encode=lambda data: route.encoder.encode(data)[1],
-            explain=lambda error: self._respond(error, registry=route.registry, headers=()).body,
+            explain=lambda error: self._respond.in_stream(error, registry=route.registry),
             on_end=ended,
         )
         response = self._success(exchange, content_type, b"", stream.headers, [])

@@ -10,7 +10,7 @@ import pytest
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.exchange import Exchange
 from api_gateway.model.message import Request, Response
-from api_gateway.transcoding.headers import request_metadata
+from api_gateway.transcoding.headers import ForwardedHeaders, request_metadata
 from tests.support.http_application import SmallApplication
 from tests.support.http_rig import Rig
 from tests.support.raw_http import get, request
@@ -26,7 +26,12 @@ TRUSTED = {
 ALWAYS = {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", *TRUSTED}
 
 
-def forwarded(*lines: str) -> list[tuple[bytes, bytes]] | int:
+ALLOW_LIST = ForwardedHeaders()
+EVERYTHING = ForwardedHeaders(["*"])
+"""`headers.forward: ["*"]`: whatever is not reserved."""
+
+
+def forwarded(*lines: str, rules: ForwardedHeaders = ALLOW_LIST) -> list[tuple[bytes, bytes]] | int:
     """Return the metadata of a request with these header lines, or the status of the error that it ends in."""
     made: list[list[tuple[bytes, bytes]] | int] = []
 
@@ -35,7 +40,7 @@ def forwarded(*lines: str) -> list[tuple[bytes, bytes]] | int:
         exchange.client_address = "192.0.2.7"
         exchange.metadata.extend(TRUSTED.items())
         try:
-            made.append(request_metadata(exchange))
+            made.append(request_metadata(exchange, rules))
         except GatewayError as error:
             made.append(error.http)
         return Response(200, [])
@@ -68,11 +73,12 @@ def spellings(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", SPOOFED)
 @pytest.mark.parametrize("prefix", ["", "Grpc-Metadata-", "grpc-metadata-"], ids=["plain", "prefixed", "lower_prefix"])
-def test_no_spelling_of_a_trusted_name_reaches_a_backend(name: str, prefix: str) -> None:
+@pytest.mark.parametrize("rules", [ALLOW_LIST, EVERYTHING], ids=["allow_list", "everything"])
+def test_no_spelling_of_a_trusted_name_reaches_a_backend(name: str, prefix: str, rules: ForwardedHeaders) -> None:
     """H7, H9, semantics 28: each alone, and all at once."""
     for lines in ([each] for each in spellings(name)), [spellings(name)]:
         for some in lines:
-            metadata = forwarded(*(f"{prefix}{each}: spoofed" for each in some))
+            metadata = forwarded(*(f"{prefix}{each}: spoofed" for each in some), rules=rules)
             assert isinstance(metadata, list)
             assert not [entry for entry in metadata if b"spoofed" in entry[1]]
             assert {key for key, _ in metadata} == ALWAYS
@@ -89,7 +95,7 @@ def test_no_spelling_of_a_trusted_name_reaches_a_backend(name: str, prefix: str)
 def test_names_of_the_protocol_reach_no_backend(name: str) -> None:
     """H9, semantics 27."""
     for spelling in spellings(name):
-        metadata = forwarded(f"Grpc-Metadata-{spelling}: spoofed")
+        metadata = forwarded(f"Grpc-Metadata-{spelling}: spoofed", rules=EVERYTHING)
         assert isinstance(metadata, list)
         assert not [entry for entry in metadata if b"spoofed" in entry[1]]
 
@@ -102,6 +108,33 @@ def test_connection_cannot_strip_what_the_gateway_sets(listed: str) -> None:
     assert dict(metadata)[b"authorization"] == b"Bearer token"
     assert dict(metadata)[b"x-user-id"] == b"alice"
     assert dict(metadata)[b"x-forwarded-for"] == b"192.0.2.7"
+
+
+def test_connection_ends_the_way_of_what_it_names() -> None:
+    """H17, semantics 27: a field listed in `headers.forward` stays here when the client says it is hop-by-hop."""
+    metadata = forwarded("Connection: close, X-Secret", "X-Secret: 1", "X-Tenant: acme", rules=EVERYTHING)
+    assert isinstance(metadata, list)
+    assert {key for key, _ in metadata} == ALWAYS | {b"x-tenant"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("TE: trailers", "Keep-Alive: timeout=5", "Proxy-Connection: close", "Trailer: a", "HTTP2-Settings: AAMAAABk"),
+        *(
+            "Expect: 100-continue",
+            "Grpc-Accept-Encoding: gzip",
+            "Content-Language: de",
+            "Proxy-Authorization: Basic eDp5",
+        ),
+        *("X-Http-Code: 201", "Grpc_Timeout: 1S", "X_Forwarded_For: 10.0.0.1"),
+    ],
+)
+def test_everything_is_without_what_is_reserved(line: str) -> None:
+    """H9, H16, semantics 27: even where `headers.forward` is `*`."""
+    metadata = forwarded(line, rules=EVERYTHING)
+    assert isinstance(metadata, list)
+    assert {key for key, _ in metadata} == ALWAYS
 
 
 @pytest.mark.parametrize(
@@ -146,7 +179,7 @@ def test_trailers_reach_no_backend() -> None:
         assert request.body is not None
         body = request.body.read(100)
         assert body == b"hi"
-        made.extend(key for key, _ in request_metadata(Exchange(request)))
+        made.extend(key for key, _ in request_metadata(Exchange(request), EVERYTHING))
         return Response(200, [])
 
     rig = Rig(SmallApplication({"/": forward}))

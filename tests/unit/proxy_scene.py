@@ -15,6 +15,7 @@ from api_gateway.model.message import Request, Response
 from api_gateway.model.policy import Policy
 from api_gateway.policy.client_address import ClientAddress
 from api_gateway.proxy import Endpoint, Proxy
+from api_gateway.transcoding.headers import ForwardedHeaders
 from tests.support.fake_service import FakeService, Reply
 from tests.support.gen.echo_pb2 import EchoReply
 from tests.unit.discovery.scenes import Compiling
@@ -105,6 +106,7 @@ class Scene:
             endpoints={("GET", "/status"): endpoint},
             unmatched_policies=(self.unmatched_gate,),
             respond=error_response,
+            forwarded=ForwardedHeaders(),
             listener=self.listener,
             cross_origin=Cors(cors) if cors is not None else None,
             max_timeout_s=30.0,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationInfo, fie
 
 from api_gateway.config.values import (
     Endpoint,
+    HeaderPattern,
     HttpMethod,
     IPNetwork,
     JwksUrl,
@@ -315,6 +316,21 @@ class RouteOverride(Section):
         return self
 
 
+class ErrorSettings(Section):
+    """How errors are told to clients: the gateway's own and those of backends alike."""
+
+    format: Literal["aip193", "status", "problem"] = "aip193"
+    """`aip193`: `{"error": {"code": 404, "status": "NOT_FOUND", ...}}`; `status`: `google.rpc.Status` as JSON;
+    `problem`: RFC 9457, as `application/problem+json`."""
+
+
+class HeaderSettings(Section):
+    """Which request headers backends get to see."""
+
+    forward: list[HeaderPattern] = []
+    """Names (`x-tenant`) or beginnings (`x-acme-*`, `*`) of headers that backends get besides those they always get."""
+
+
 class CorsSettings(Section):
     """Which pages of other origins may call."""
 
@@ -382,6 +398,8 @@ class Settings(Section):
     observability: ObservabilitySettings = ObservabilitySettings()
     discovery: DiscoverySettings = DiscoverySettings()
     route_overrides: list[RouteOverride] = []
+    errors: ErrorSettings = ErrorSettings()
+    headers: HeaderSettings = HeaderSettings()
     cors: CorsSettings = CorsSettings()
     body_limit: BodyLimitSettings = BodyLimitSettings()
     trusted_proxies: list[IPNetwork] = []

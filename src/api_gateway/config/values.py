@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
+
+from api_gateway.model.header_names import reserved_reason
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 PositiveMs = Annotated[int, Field(gt=0, le=86_400_000)]
@@ -70,3 +73,22 @@ def _upper(value: object) -> object:
 
 
 HttpMethod = Annotated[str, Field(pattern=r"^[A-Z]+$|^\*$", max_length=32), BeforeValidator(_upper)]
+
+
+_HEADER_PATTERN = re.compile(r"[a-z0-9_.-]+\*?|\*")
+
+
+def _check_header_pattern(value: str) -> str:
+    if _HEADER_PATTERN.fullmatch(value) is None:
+        raise ValueError('expected a header name like "x-tenant", or its beginning and a star like "x-acme-*"')
+    reason = reserved_reason(value)
+    if reason:
+        raise ValueError(f"this header is never handed on: {reason}")
+    return value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+HeaderPattern = Annotated[str, AfterValidator(_check_header_pattern), BeforeValidator(_lower)]

@@ -1,47 +1,90 @@
-"""The single place where an error becomes an HTTP response (AIP-193, semantics 20)."""
+"""The single place where an error becomes an HTTP response, in one of three formats (semantics 20)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
 
 import orjson
 from protobuf import Registry
 
 from ..model.errors import GatewayError
 from ..model.message import HeaderList, Response
-from ..model.status import code_name
+from ..model.status import REASON_PHRASE, code_name
 from ..transcoding.status_details import StatusDetailsError, decode_status, error_info
 
-_JSON: Final = (b"content-type", b"application/json")
+ErrorFormat = Literal["aip193", "status", "problem"]
+JsonObject = dict[str, Any]
 
 
-def error_response(
-    error: GatewayError, *, registry: Registry | None = None, headers: Sequence[tuple[bytes, bytes]] = ()
-) -> Response:
-    """Return the one JSON shape of every error: `{"error": {"code", "status", "message", "details"}}`.
+class ErrorAnswers:
+    """Writes every error of the gateway and of its backends in one format. Implements `proxy.ErrorResponder`."""
 
-    `registry` knows the types of the backend's error details; `headers` go before the error's own.
-    """
-    response_headers: HeaderList = [_JSON, *headers, *error.headers]
-    return Response(error.http, response_headers, _encode({"error": _body(error, registry)}), close=error.close)
+    __slots__ = ("_content_type", "_describe", "_is_wrapped")
+
+    def __init__(self, error_format: ErrorFormat = "aip193") -> None:
+        self._describe, content_type = _FORMATS[error_format]
+        self._content_type = (b"content-type", content_type)
+        self._is_wrapped = error_format == "aip193"
+
+    def __call__(
+        self, error: GatewayError, *, registry: Registry | None = None, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> Response:
+        """Return the answer. `registry` knows the types of the backend's details; `headers` go before the error's."""
+        response_headers: HeaderList = [self._content_type, *headers, *error.headers]
+        body = self._describe(error, _details(error, registry))
+        return Response(error.http, response_headers, _encode(body), close=error.close)
+
+    def in_stream(self, error: GatewayError, *, registry: Registry | None = None) -> bytes:
+        """Return the JSON of an error inside an answer that has begun: `{"error": ...}` whatever the format.
+
+        The messages before it are of a type that nobody here knows, so the member is what sets it apart (semantics 24).
+        """
+        body = self._describe(error, _details(error, registry))
+        return _encode(body if self._is_wrapped else {"error": body})
 
 
-def _encode(value: dict[str, Any]) -> bytes:
+def _aip193(error: GatewayError, details: list[Any]) -> JsonObject:
+    """Describe an error as https://google.aip.dev/193 wants it: `code` is the HTTP status."""
+    body: JsonObject = {"code": error.http, "status": code_name(error.code), "message": error.message}
+    return {"error": {**body, "details": details} if details else body}
+
+
+def _status(error: GatewayError, details: list[Any]) -> JsonObject:
+    """Describe an error as ProtoJSON of `google.rpc.Status`: `code` is the gRPC code."""
+    body: JsonObject = {"code": error.code, "message": error.message}
+    return {**body, "details": details} if details else body
+
+
+def _problem(error: GatewayError, details: list[Any]) -> JsonObject:
+    """Describe an error as RFC 9457 does; `status` is its own member there, so that gRPC's code is `code`."""
+    body: JsonObject = {
+        "type": "about:blank",  # then the title is the status's own phrase (section 4.2.1)
+        "title": REASON_PHRASE.get(error.http, code_name(error.code)),
+        "status": error.http,
+        "detail": error.message,
+        "code": code_name(error.code),
+    }
+    return {**body, "details": details} if details else body
+
+
+_FORMATS: Final[dict[ErrorFormat, tuple[Callable[[GatewayError, list[Any]], JsonObject], bytes]]] = {
+    "aip193": (_aip193, b"application/json"),
+    "status": (_status, b"application/json"),
+    "problem": (_problem, b"application/problem+json"),
+}
+
+error_response: Final = ErrorAnswers()
+"""Answers in the default format, AIP-193."""
+
+
+def _encode(value: JsonObject) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
         # Text that is no Unicode: half of a surrogate pair. Answering must not fail for it.
         return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-
-
-def _body(error: GatewayError, registry: Registry | None) -> dict[str, Any]:
-    body: dict[str, Any] = {"code": error.http, "status": code_name(error.code), "message": error.message}
-    details = _details(error, registry)
-    if details:
-        body["details"] = details
-    return body
 
 
 def _details(error: GatewayError, registry: Registry | None) -> list[Any]:

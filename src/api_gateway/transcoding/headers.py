@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ..model.errors import bad_request
 from ..model.exchange import Exchange
+from ..model.header_names import RESERVED, RESERVED_STARTS
 from ..model.message import HeaderList
 
-_FORWARDED: Final[dict[bytes, bytes]] = {
+_ALWAYS_FORWARDED: Final[dict[bytes, bytes]] = {
     b"authorization": b"authorization",
     b"accept-language": b"accept-language",
     b"user-agent": b"x-forwarded-user-agent",
@@ -23,27 +25,14 @@ _PROTO: Final = ((b"x-forwarded-proto", b"http"), (b"x-forwarded-proto", b"https
 """By whether the client's connection is encrypted."""
 
 _METADATA_PREFIX: Final = b"grpc-metadata-"
-_RESERVED_STARTS: Final = (b"grpc-", b"content-", b":", b"x-forwarded-")
+_RESERVED_STARTS: Final = tuple(start.encode("ascii") for start in RESERVED_STARTS)
 _RESERVED: Final = frozenset(
     (
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"transfer-encoding",
-        b"upgrade",
-        b"te",
-        b"trailer",
-        b"host",
-        b"authorization",
-        b"traceparent",
-        b"tracestate",
-        b"x-request-id",
-        b"x-user-id",
-        b"x-user-roles",
-        b"x-auth-claims",
+        *(name.encode("ascii") for name in RESERVED),
+        *(b"authorization", b"user-agent", b"traceparent", b"tracestate", b"x-request-id"),
     )
 )
-"""Keys that no `grpc-metadata-` header may set: they belong to the connection, to gRPC, or to the gateway."""
+"""Keys that no client may set as it likes: they belong to the connection, to gRPC, or to the gateway."""
 
 _NOT_RETURNED: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"date")
@@ -51,46 +40,72 @@ _NOT_RETURNED: Final = frozenset(
 HTTP_CODE_KEY: Final = b"x-http-code"
 """Response metadata by which a backend chooses another 2xx or 3xx status (semantics 18)."""
 _KEY_CHARACTERS: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_.-")
+_VALUE: Final = re.compile(rb"[\t\x20-\x7e]*")
 _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=,")
 
 
-def request_metadata(exchange: Exchange) -> HeaderList:
-    """Return the metadata for the backend: who is calling, what the allow-list names, and `grpc-metadata-*`.
+class ForwardedHeaders:
+    """The request headers that become metadata under their own name besides those that always do: `headers.forward`."""
+
+    __slots__ = ("_names", "_starts", "is_empty")
+
+    def __init__(self, listed: Sequence[str] = ()) -> None:
+        """Take names and patterns (`x-acme-*`) as `config.values.HeaderPattern` allows them."""
+        patterns = [pattern.encode("ascii") for pattern in listed]
+        self.is_empty = not patterns
+        self._names = frozenset([pattern for pattern in patterns if not pattern.endswith(b"*")])
+        self._starts = tuple([pattern[:-1] for pattern in patterns if pattern.endswith(b"*")])
+
+    def lists(self, name: bytes) -> bool:
+        """Whether a header of this lower-case name is listed. That it is reserved is not looked at."""
+        return name in self._names or name.startswith(self._starts)
+
+
+def request_metadata(exchange: Exchange, forwarded: ForwardedHeaders) -> HeaderList:
+    """Return the metadata for the backend: who is calling, what `forwarded` lists, and `grpc-metadata-*`.
 
     Values that metadata cannot carry (not printable ASCII) are left out. What policies put into `exchange.metadata`
     comes last. Raises GatewayError 400 for a `-bin` value that is not base64.
     """
     request = exchange.request
     headers = request.headers
+    lists_none = forwarded.is_empty
     metadata: HeaderList = [(b"x-forwarded-for", exchange.client_address.encode()), _PROTO[request.is_tls]]
     for name, value in headers.items():
-        key = _FORWARDED.get(name)
+        key = _ALWAYS_FORWARDED.get(name)
         if key is not None:
             if value.isascii():
                 metadata.append((key, value if b"\t" not in value else value.replace(b"\t", b" ")))
         elif name[:5] == b"grpc-" and name.startswith(_METADATA_PREFIX):
-            _add_custom(metadata, name[len(_METADATA_PREFIX) :], value)
+            _add_custom(metadata, name[len(_METADATA_PREFIX) :], value, name)
+        elif not lists_none and forwarded.lists(name) and not _is_of_the_connection(name, headers):
+            _add_custom(metadata, name, value, name)
     metadata += exchange.metadata
     return metadata
 
 
-def _add_custom(metadata: HeaderList, key: bytes, value: bytes) -> None:
+def _is_of_the_connection(name: bytes, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether `Connection` names the header, so that it ends here (RFC 9110 section 7.6.1)."""
+    connection = headers.get(b"connection")
+    return connection is not None and name in [option.strip() for option in connection.lower().split(b",")]
+
+
+def _add_custom(metadata: HeaderList, key: bytes, value: bytes, header: bytes) -> None:
     canonical = key.replace(b"_", b"-")
     if (
         not key
         or canonical in _RESERVED
         or canonical.startswith(_RESERVED_STARTS)
         or not _KEY_CHARACTERS.issuperset(key)
-        or not value.isascii()
     ):
         return
     if key.endswith(b"-bin"):
         text = value.replace(b" ", b"")
         if not _BASE64.issuperset(text) or any(len(part.rstrip(b"=")) % 4 == 1 for part in text.split(b",")):
             name = key.decode("ascii")
-            raise bad_request(f"the header grpc-metadata-{name} is not base64", "INVALID_METADATA", key=name)
+            raise bad_request(f"the header {header.decode('ascii')} is not base64", "INVALID_METADATA", key=name)
         metadata.extend((key, part.rstrip(b"=")) for part in text.split(b","))
-    else:
+    elif _VALUE.fullmatch(value) is not None:
         metadata.append((key, value.replace(b"\t", b" ")))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api_gateway.config.values import Endpoint, HttpMethod, JwksUrl
+from api_gateway.config.values import Endpoint, HeaderPattern, HttpMethod, JwksUrl
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,33 @@ def test_method_is_written_in_capitals(written: str, method: str) -> None:
 def test_method_that_is_none_is_refused(written: object) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(HttpMethod).validate_python(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("x-tenant", "x-tenant"),
+        ("X-Tenant", "x-tenant"),
+        ("x-acme-*", "x-acme-*"),
+        ("*", "*"),
+        ("x_a.b-bin", "x_a.b-bin"),
+    ],
+)
+def test_semantics_27_header_patterns_are_names_or_beginnings(written: str, kept: str) -> None:
+    assert TypeAdapter(HeaderPattern).validate_python(written) == kept
+
+
+@pytest.mark.parametrize("pattern", ["", "x y", "x-*-y", "**", "x:", "*-id", "x-tenänt", "x/y"])
+def test_other_header_patterns_are_refused(pattern: str) -> None:
+    with pytest.raises(ValidationError, match="expected a header name"):
+        TypeAdapter(HeaderPattern).validate_python(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["te", "Upgrade", "connection", "grpc-timeout", "grpc-*", "content-type", "content-*", "x-user-id", "X_User_Roles",
+     "x-auth-claims", "x-forwarded-for", "host", "transfer-encoding"],
+)  # fmt: skip
+def test_semantics_27_reserved_headers_cannot_be_listed(pattern: str) -> None:
+    with pytest.raises(ValidationError, match="this header is never handed on"):
+        TypeAdapter(HeaderPattern).validate_python(pattern)

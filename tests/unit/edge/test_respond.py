@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
-from api_gateway.edge.respond import error_response
+from api_gateway.edge.respond import ErrorAnswers, ErrorFormat, error_response
 from api_gateway.model.errors import GatewayError, Source, bad_request, unavailable
 from api_gateway.model.status import HTTP_STATUS, Code
 
@@ -126,3 +127,88 @@ def test_any_message_is_valid_json(message: str) -> None:
     """H19: and a client's answer is never a 500 for it."""
     response = error_response(GatewayError(Code.NOT_FOUND, message, source=Source.UPSTREAM))
     assert json.loads(response.body)["error"]["status"] == "NOT_FOUND"
+
+
+STATUS_TYPE = "type.googleapis.com/acme.Secret"
+FORMATS: list[ErrorFormat] = ["aip193", "status", "problem"]
+
+
+def test_status_format_is_the_json_of_google_rpc_status() -> None:
+    """semantics 20: ProtoJSON, so that any protobuf library reads it back."""
+    violation = error_details_pb2.BadRequest.FieldViolation(field="email", description="is no address")
+    error = backend_error(Code.NOT_FOUND, error_details_pb2.BadRequest(field_violations=[violation]), message="gone")
+    response = ErrorAnswers("status")(error)
+    assert (response.status, response.headers[0]) == (404, (b"content-type", b"application/json"))
+    assert json_format.Parse(response.body, status_pb2.Status()).SerializeToString() == error.details
+    assert json.loads(response.body)["code"] == 5
+
+
+def test_problem_format_is_rfc_9457() -> None:
+    """semantics 20: `status` is the HTTP status, `title` its phrase, as the type `about:blank` wants."""
+    response = ErrorAnswers("problem")(bad_request("no such field", "UNKNOWN_FIELD", field="nme"))
+    assert (response.status, response.headers[0]) == (400, (b"content-type", b"application/problem+json"))
+    assert json.loads(response.body) == {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "no such field",
+        "code": "INVALID_ARGUMENT",
+        "details": [
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "UNKNOWN_FIELD",
+                "domain": "api-gateway",
+                "metadata": {"field": "nme"},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("error_format", FORMATS)
+def test_every_format_keeps_details_of_any_type(error_format: ErrorFormat) -> None:
+    """semantics 20: known ones decoded, unknown and broken ones as base64; never dropped, never a 500."""
+    error = backend_error(
+        Code.ABORTED,
+        error_details_pb2.ErrorInfo(reason="BUSY", domain="acme"),
+        AnyMessage(type_url=STATUS_TYPE, value=b"\x08\x01"),
+        AnyMessage(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff"),
+        AnyMessage(),
+    )
+    response = ErrorAnswers(error_format)(error)
+    document = json.loads(response.body)
+    assert response.status == 409
+    assert (document.get("error") or document)["details"] == [
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "BUSY", "domain": "acme"},
+        {"@type": STATUS_TYPE, "value": "CAE="},
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "value": "/w=="},
+        {"@type": "", "value": ""},
+    ]
+
+
+@pytest.mark.parametrize("error_format", FORMATS)
+def test_every_format_keeps_headers_and_the_end_of_the_connection(error_format: ErrorFormat) -> None:
+    """semantics 22 and 29."""
+    error = GatewayError(Code.UNAVAILABLE, "later", headers=((b"retry-after", b"7"),), close=True)
+    response = ErrorAnswers(error_format)(error, headers=[(b"x-request-id", b"abc")])
+    assert response.headers[1:] == [(b"x-request-id", b"abc"), (b"retry-after", b"7")]
+    assert response.close
+
+
+@pytest.mark.parametrize("error_format", FORMATS)
+def test_error_in_a_stream_is_one_member_in_every_format(error_format: ErrorFormat) -> None:
+    """semantics 24: `{"error": ...}` on one line, so that no client takes it for a message."""
+    error = GatewayError(Code.NOT_FOUND, "line\nbreak", source=Source.UPSTREAM)
+    text = ErrorAnswers(error_format).in_stream(error)
+    assert b"\n" not in text
+    document = json.loads(text)
+    whole = json.loads(ErrorAnswers(error_format)(error).body)
+    assert document == {"error": whole["error"] if error_format == "aip193" else whole}
+
+
+@pytest.mark.parametrize("code", [17, 77, -1])
+@pytest.mark.parametrize("error_format", FORMATS)
+def test_codes_beyond_grpc_are_500_in_every_format(code: int, error_format: ErrorFormat) -> None:
+    """semantics 19."""
+    response = ErrorAnswers(error_format)(GatewayError(code, "why", source=Source.UPSTREAM))
+    assert response.status == 500
+    assert b"why" in response.body

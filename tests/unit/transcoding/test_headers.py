@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,12 +12,18 @@ from api_gateway.grpc.metadata import is_sendable_name, is_sendable_value
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.exchange import Exchange
 from api_gateway.model.message import HeaderList, Request
-from api_gateway.transcoding.headers import request_metadata, response_headers, success_status
+from api_gateway.transcoding.headers import ForwardedHeaders, request_metadata, response_headers, success_status
 
 Pairs = list[tuple[bytes, bytes]]
 
 
-def sent(headers: dict[bytes, bytes], *, is_tls: bool = False, identity: HeaderList | None = None) -> HeaderList:
+def sent(
+    headers: dict[bytes, bytes],
+    *,
+    is_tls: bool = False,
+    identity: HeaderList | None = None,
+    forward: Sequence[str] = (),
+) -> HeaderList:
     """Return what goes to the backend."""
     exchange = Exchange(
         Request(
@@ -31,7 +39,7 @@ def sent(headers: dict[bytes, bytes], *, is_tls: bool = False, identity: HeaderL
         )
     )
     exchange.metadata += identity or []
-    return request_metadata(exchange)
+    return request_metadata(exchange, ForwardedHeaders(forward))
 
 
 ALWAYS: Pairs = [(b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-proto", b"http")]
@@ -93,12 +101,12 @@ def test_semantics_27_scheme_is_that_of_the_connection() -> None:
         pytest.param(b"", [(b"k-bin", b"")], id="empty"),
     ],
 )
-def test_binary_metadata_is_base64(value: bytes, added: Pairs) -> None:
+def test_semantics_27_binary_metadata_is_base64(value: bytes, added: Pairs) -> None:
     assert sent({b"grpc-metadata-k-bin": value}) == [*ALWAYS, *added]
 
 
 @pytest.mark.parametrize("value", [b"A", b"AQIDB", b"!!!!", b"A-_A", b"AQ\x00ID"])
-def test_binary_metadata_that_is_not_base64_is_refused(value: bytes) -> None:
+def test_semantics_27_binary_metadata_that_is_not_base64_is_refused(value: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
         sent({b"grpc-metadata-k-bin": value})
     assert (caught.value.http, caught.value.reason, caught.value.metadata) == (
@@ -108,16 +116,42 @@ def test_binary_metadata_that_is_not_base64_is_refused(value: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("forward", "headers", "added"),
+    [
+        pytest.param(["x-tenant"], {b"x-tenant": b"t", b"x-other": b"o"}, [(b"x-tenant", b"t")], id="name"),
+        pytest.param(["x-a-*"], {b"x-a-1": b"1", b"x-b": b"3"}, [(b"x-a-1", b"1")], id="beginning"),
+        pytest.param(["*"], {b"cookie": b"c", b"te": b"trailers"}, [(b"cookie", b"c")], id="all"),
+        pytest.param(["x-t"], {b"x-t": b"a\tb"}, [(b"x-t", b"a b")], id="tab"),
+        pytest.param(["x-t"], {b"x-t": b"\xc3\xbc"}, [], id="not ASCII"),
+        pytest.param(["*"], {b"x!": b"1"}, [], id="name that metadata cannot carry"),
+        pytest.param(["x-t-bin"], {b"x-t-bin": b"AQI="}, [(b"x-t-bin", b"AQI")], id="binary"),
+        pytest.param(["*"], {b"user-agent": b"c"}, [(b"x-forwarded-user-agent", b"c")], id="listed twice"),
+        pytest.param(["*"], {b"x-user-id": b"root", b"x_user_roles": b"admin"}, [], id="identity"),
+        pytest.param(["x-t"], {b"connection": b"X-T", b"x-t": b"1"}, [], id="named by connection"),
+        pytest.param(["x-t"], {b"connection": b"keep-alive", b"x-t": b"1"}, [(b"x-t", b"1")], id="another named"),
+    ],
+)  # fmt: skip
+def test_semantics_27_listed_headers_travel_too(forward: list[str], headers: dict[bytes, bytes], added: Pairs) -> None:
+    assert sent(headers, forward=forward) == [*ALWAYS, *added]
+
+
+def test_semantics_27_listed_binary_header_that_is_not_base64_is_refused() -> None:
+    with pytest.raises(GatewayError, match="the header x-t-bin is not base64") as caught:
+        sent({b"x-t-bin": b"!"}, forward=["x-t-bin"])
+    assert caught.value.http == 400
+
+
 NAMES = st.sampled_from([b"grpc-metadata-", b"x-", b""]).flatmap(
     lambda start: st.binary(max_size=8).map(lambda end: start + end.lower())
 )
 
 
 @given(st.dictionaries(NAMES, st.binary(max_size=16).filter(lambda value: not set(value) & set(b"\r\n\0")), max_size=4))
-def test_whatever_clients_send_can_be_sent_on(headers: dict[bytes, bytes]) -> None:
+def test_semantics_27_whatever_clients_send_can_be_sent_on(headers: dict[bytes, bytes]) -> None:
     """HTTP/2 would end the whole connection for one bad field."""
     try:
-        metadata = sent(headers)
+        metadata = sent(headers, forward=["*"])
     except GatewayError as error:
         assert error.http == 400
         return
