@@ -36,19 +36,23 @@ class Pending(Generic[T]):
         """Set the value and resume who waits, before returning."""
         if self._is_done:
             return
-        self._is_done = True
         self._value = value
-        if self._on_done is not None:
-            self._on_done(self)
+        self._finish()
 
     def fail(self, error: BaseException) -> None:
         """Set an error and resume who waits, before returning."""
         if self._is_done:
             return
-        self._is_done = True
         self._error = error
-        if self._on_done is not None:
-            self._on_done(self)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._is_done = True
+        on_done = self._on_done
+        if on_done is not None:
+            # Who waits is not held any longer: it holds this result, and cycles are work for the garbage collector.
+            self._on_done = None
+            on_done(self)
 
     def done(self) -> bool:
         """Whether there is a result."""

@@ -409,6 +409,13 @@ class UnaryCall(Call["UnaryCall"]):
             elif not self._message_count:
                 error = failures.cardinality(self._owner.name, "no message")
         if error is None:
-            self.resolve(self)
+            self._finish()
         else:
             self.fail(error)
+
+    def result(self) -> UnaryCall:
+        """Return the call itself or raise its error. Only to be called when done."""
+        # Not kept as the value: a call that holds itself is garbage for the collector, 2 us a request.
+        if self._error is not None:
+            raise self._error
+        return self
