@@ -18,6 +18,7 @@ from .discovery.compile import RouteCompiler
 from .discovery.plan import PlannedRoute
 from .discovery.publish import Published, RoutePublisher
 from .discovery.watcher import Watcher
+from .edge.address_share import AddressShare
 from .edge.application import EdgeLimits
 from .edge.cors import Cors
 from .edge.respond import ErrorAnswers
@@ -106,9 +107,9 @@ class Gateway:
             key: Breaker(settings.service_name(key), service.circuit_breaker, self._store, BreakerReports(self.metrics))
             for key, service in settings.services.items()
         }
-        for key in settings.services:
-            self.metrics.show_breaker(settings.service_name(key), "closed")
+        self._show_breakers(loop.time())
 
+        self._client_address = ClientAddress(settings.trusted_proxies)
         self._proxy = self._make_proxy()
         self._publisher = RoutePublisher(
             settings,
@@ -124,7 +125,13 @@ class Gateway:
             refresh_interval_s=settings.discovery.refresh_interval_seconds if settings.discovery.enabled else _NEVER_S,
             clock=loop.time,
         )
-        self._server = Server(self._proxy, _edge_limits(settings), loop=loop, wheel=self._wheel)
+        self._server = Server(
+            self._proxy,
+            _edge_limits(settings),
+            loop=loop,
+            wheel=self._wheel,
+            share=AddressShare(self._client_address.identify, settings.server.max_connections_per_address),
+        )
         self._housekeeper: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -185,6 +192,7 @@ class Gateway:
             now_s = self._loop.time()
             self.metrics.observe_loop_lag(max(0.0, now_s - due_s))
             due_s = max(due_s, now_s - HOUSEKEEPING_S)
+            self._show_breakers(now_s)
             self.metrics.flush(now_s)
             try:
                 generation = self._store.read_generation()
@@ -194,6 +202,11 @@ class Gateway:
             if generation != self._generation:
                 self._generation = generation
                 await self.watcher.refresh()
+
+    def _show_breakers(self, now_s: float) -> None:
+        """Show changes that other workers made: a breaker's gauge is the largest of all workers."""
+        for breaker in self._breakers.values():
+            self.metrics.show_breaker(breaker.service, breaker.record(now_s).state.label)
 
     # Parts
 
@@ -249,7 +262,7 @@ class Gateway:
         }
         return Proxy(
             clock=monotonic,
-            client_address=ClientAddress(self._settings.trusted_proxies),
+            client_address=self._client_address,
             endpoints=endpoints,
             unmatched_policies=limits,
             respond=ErrorAnswers(self._settings.errors.format),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.backends import start_backend
 from tests.support.gateway import Client, RunningGateway, eventually, serving, start_gateway
+from tests.support.gen.echo_control_pb2 import STARTED
 
 THRESHOLD = 3
 BREAKER = {"failure_threshold": THRESHOLD, "success_threshold": 2, "timeout_seconds": 1}
@@ -74,3 +76,37 @@ def test_all_workers_see_it_open() -> None:
         # Reflection is no call of a client: it goes on, and health tells the truth.
         assert gateway.get("/health/ready").status == 200
         assert gateway.ask("POST", "/admin/refresh-routes").json()["failed"] == {}
+
+
+def test_a_restart_under_load_does_not_open_it() -> None:
+    """semantics 40: fifty calls cut by one lost connection are one failure, and the backend is back in a moment."""
+    slow = {"id": "slow", "behaviour": {"sleep_ms": 30_000}}
+    with (
+        start_backend("grpcio") as backend,
+        start_gateway(serving(backend.endpoint, service={"circuit_breaker": BREAKER}), "--workers", "2") as gateway,
+        ThreadPoolExecutor(50) as pool,
+    ):
+        asked = [pool.submit(gateway.ask, "POST", "/echo/v1/echo", slow) for _ in range(50)]
+        asyncio.run(backend.journal("slow", wait_for=STARTED, at_least=50))
+        backend.process.kill()
+        assert {answer.result().reason for answer in asked} == {"UPSTREAM_CONNECTION_LOST"}
+        with start_backend("grpcio", "--port", str(backend.port)):
+            assert {gateway.get("/api/items/7").status for _ in range(20)} == {200}
+            assert changes(gateway, "closed", "open") == 0
+
+
+def test_the_gauge_follows_changes_of_every_worker() -> None:
+    """C8: whichever workers open and close it, the page shows where it stands."""
+    with (
+        start_backend("grpcio") as backend,
+        start_gateway(serving(backend.endpoint, service={"circuit_breaker": BREAKER}), "--workers", "2") as gateway,
+    ):
+
+        def shows(state: int) -> bool:
+            return gateway.metric("api_gateway_circuit_breaker_state", {"service": "echo"}) == state
+
+        for _ in range(3):
+            eventually(lambda: "ill" not in gateway.ask("POST", "/echo/v1/echo", FAILING).error["message"], "it opens")
+            eventually(lambda: shows(2), "it is open")
+            eventually(lambda: gateway.get("/api/items/7").status == 200 and state_of(gateway) == "closed", "it closes")
+            eventually(lambda: shows(0), "it is closed")

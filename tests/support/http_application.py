@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from api_gateway.deadlines import DeadlineWheel
+from api_gateway.edge.address_share import AddressShare
 from api_gateway.edge.application import EdgeLimits
 from api_gateway.edge.respond import error_response
 from api_gateway.edge.server import Server, listen
@@ -131,11 +132,13 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(application: SmallApplication, limits: EdgeLimits | None = None) -> AsyncIterator[Served]:
+async def serving(
+    application: SmallApplication, limits: EdgeLimits | None = None, share: AddressShare | None = None
+) -> AsyncIterator[Served]:
     """Serve on a loopback port until the block ends; then nothing of it is left."""
     loop = asyncio.get_running_loop()
     wheel = DeadlineWheel(loop)
-    server = Server(application, limits or EdgeLimits(), loop=loop, wheel=wheel)
+    server = Server(application, limits or EdgeLimits(), loop=loop, wheel=wheel, share=share)
     listener = listen("127.0.0.1", 0)
     host, port = listener.getsockname()
     await server.start([listener])

@@ -133,11 +133,13 @@ def _parse_chunks(data: bytes) -> tuple[bytes, bytes] | None:
 class RawClient:
     """One connection to a server, as an asynchronous context manager. Every wait ends after `TIMEOUT_S`."""
 
-    def __init__(self, address: tuple[str, int], *, receive_buffer_bytes: int | None = None) -> None:
+    def __init__(self, address: tuple[str, int], *, receive_buffer_bytes: int | None = None, source: str = "") -> None:
         self._socket = socket.socket()
         if receive_buffer_bytes is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            self._socket.bind((source, 0))
         self._socket.setblocking(False)
         self._address = address
         self._received = b""

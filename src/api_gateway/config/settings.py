@@ -63,6 +63,10 @@ class ServerSettings(Section):
     """Time from `/health/ready` turning 503 to the listener closing, in milliseconds, for load balancers to notice."""
     max_connections: int = Field(default=10_000, ge=1)
     """Open client connections per worker; one more is closed at once."""
+    max_connections_per_address: int = Field(default=1_000, ge=1)
+    """Open connections per worker of one client address (IPv6: of one /64); one more is closed at once. Addresses in
+    `trusted_proxies` are exempt. The default leaves room for an office behind one address, and a tenth of the worker's
+    connections to any single client."""
     max_uri_bytes: int = Field(default=8_192, ge=64, le=65_535)
     """Longest request target, in bytes (414 beyond). 8 KiB is what browsers and proxies agree on."""
     max_header_bytes: int = Field(default=65_536, ge=1_024)

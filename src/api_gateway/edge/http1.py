@@ -74,6 +74,11 @@ class Http1Connection(asyncio.Protocol):
         self._armed_s = _NEVER_S
         self._armed_slot = 0
 
+    @property
+    def peer(self) -> str:
+        """Address of the other end."""
+        return self._reader.peer
+
     # Callbacks of the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from ..deadlines import DeadlineWheel
 from ..waiting import Pending
+from .address_share import AddressShare
 from .application import Application, EdgeLimits
 from .http1 import Http1Connection
 
@@ -43,11 +44,14 @@ class Server:
         *,
         loop: asyncio.AbstractEventLoop,
         wheel: DeadlineWheel,
+        share: AddressShare | None = None,
     ) -> None:
+        """`share` bounds the connections of one address; without it only `limits` counts."""
         self.application = application
         self.limits = limits
         self.wheel = wheel
         self.is_draining = False
+        self._share = share
         self._loop = loop
         self._connections: set[Http1Connection] = set()
         self._servers: list[asyncio.Server] = []
@@ -71,15 +75,20 @@ class Server:
         return Http1Connection(self, self._loop)
 
     def opened(self, connection: Http1Connection) -> bool:
-        """Take note of a connection; False when there are too many."""
+        """Take note of a connection; False when there are too many, of its address or in all."""
         if len(self._connections) >= self.limits.max_connections:
+            return False
+        if self._share is not None and not self._share.take(connection.peer):
             return False
         self._connections.add(connection)
         return True
 
     def closed(self, connection: Http1Connection) -> None:
         """Forget a connection."""
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._connections.remove(connection)
+            if self._share is not None:
+                self._share.give_back(connection.peer)
         if self._empty is not None and not self._connections:
             self._empty.resolve(None)
 

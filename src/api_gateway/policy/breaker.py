@@ -1,11 +1,12 @@
 """The circuit breaker of a service: calls stop while it fails, and start again by single trials.
 
-    closed     every call passes. `failure_threshold` failures in a row open it. open       no call passes, for
-    `timeout_seconds`. Then the next request becomes a trial: half-open. half-open  one trial at a time, over all
-    workers. `success_threshold` successes close it, one failure opens it again.
+- closed: every call passes. `failure_threshold` failures in a row open it.
+- open: no call passes, for `timeout_seconds`. Then the next request becomes a trial: half-open.
+- half-open: one trial at a time, over all workers. `success_threshold` successes close it, one failure opens it again.
 
 Failures are what says that the service is ill (`_FAILURES`); OK is a success; everything else, client errors and
-cancelled calls above all, is neither. Results of calls that began before it opened change nothing.
+cancelled calls above all, is neither. Results of calls that began before it opened change nothing. Calls cut short with
+their connections are one failure together: a backend that restarts cuts all there are, and is back in a moment.
 
 The record is shared by the workers of a machine. Each looks at it through a copy at most `_REFRESH_S` old, and writes
 only when something changes: while all goes well, a request costs no access to the store.
@@ -31,6 +32,10 @@ _REFRESH_S: Final = 0.25
 """Oldest copy of the record that decides. All workers must see a change within 1 s."""
 _TRIAL_GRACE_S: Final = 1.0
 """How long after its deadline a trial keeps its slot: then its worker must be dead."""
+_LOSS_S: Final = 1.0
+"""Lost connections that follow each other within this time, in whatever worker, are one event, and one failure."""
+_LOST: Final = "UPSTREAM_CONNECTION_LOST"
+"""The reason of a call that was cut short by the end of its connection (`grpc/failures.py`)."""
 _FAIR_SHARE: Final = 0.5
 """Part of its own timeout a backend must have had for a missed deadline to be its failure, not the client's hurry."""
 _FAILURES: Final = frozenset(
@@ -55,6 +60,8 @@ class Event(Enum):
     """A request wants to pass while the breaker is not closed."""
     SUCCEEDED = auto()
     FAILED = auto()
+    LOST = auto()
+    """A call failed because its connection ended."""
     TRIAL_SUCCEEDED = auto()
     TRIAL_FAILED = auto()
     TRIAL_ABANDONED = auto()
@@ -75,6 +82,12 @@ def _count_failure(record: BreakerRecord, moment: _Moment) -> BreakerRecord:
     if failures >= moment.settings.failure_threshold:
         return _open(record, moment)
     return record._replace(failures=failures)
+
+
+def _count_loss(record: BreakerRecord, moment: _Moment) -> BreakerRecord:
+    if moment.now_s < record.lost_s + _LOSS_S:
+        return record
+    return _count_failure(record._replace(lost_s=moment.now_s), moment)
 
 
 def _forget_failures(record: BreakerRecord, moment: _Moment) -> BreakerRecord:
@@ -116,6 +129,7 @@ def _free_slot(record: BreakerRecord, moment: _Moment) -> BreakerRecord:
 
 _TRANSITIONS: Final[dict[tuple[BreakerState, Event], Callable[[BreakerRecord, _Moment], BreakerRecord]]] = {
     (BreakerState.CLOSED, Event.FAILED): _count_failure,
+    (BreakerState.CLOSED, Event.LOST): _count_loss,
     (BreakerState.CLOSED, Event.SUCCEEDED): _forget_failures,
     (BreakerState.OPEN, Event.ASKED): _try_after_timeout,
     (BreakerState.HALF_OPEN, Event.ASKED): _try_next,
@@ -181,7 +195,7 @@ class Breaker:
             event = Event.TRIAL_FAILED if has_failed else Event.TRIAL_ABANDONED
             self._apply(Event.TRIAL_SUCCEEDED if code == Code.OK else event, now_s, self._trial_until_s)
         elif has_failed:
-            self._apply(Event.FAILED, now_s)
+            self._apply(Event.LOST if exchange.error_reason == _LOST else Event.FAILED, now_s)
         elif code == Code.OK and self.is_troubled:
             self._apply(Event.SUCCEEDED, now_s)
 

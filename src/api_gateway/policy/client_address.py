@@ -53,13 +53,16 @@ class ClientAddress:
 
     def resolve(self, request: Request) -> Client:
         """Return the client that sent a request. Never raises: a peer without an IP address is its own key."""
-        peer = self._clients.get(request.peer)
-        if peer is None:
-            peer = self._read_peer(request.peer)
+        peer = self.identify(request.peer)
         if not peer.is_trusted:
             return peer
         forwarded = request.headers.get(_FORWARDED_FOR)
         return peer if forwarded is None else self._behind(forwarded, peer)
+
+    def identify(self, peer: str) -> Client:
+        """Return who holds a connection, without a look at what is sent over it. Never raises."""
+        client = self._clients.get(peer)
+        return self._read_peer(peer) if client is None else client
 
     def _behind(self, forwarded: bytes, peer: Client) -> Client:
         """Return the rightmost untrusted client, the leftmost if all are trusted, the peer if junk is on the way."""

@@ -44,7 +44,7 @@ _RESERVED_BYTES: Final = 256 * 1024
 _MAX_PLACES: Final = 4096
 """Keys whose hash is remembered per worker, about 1 MiB; all are dropped when there are more."""
 
-_BREAKER: Final = struct.Struct("<BIIdd")
+_BREAKER: Final = struct.Struct("<BIIddd")
 _NUMBER: Final = struct.Struct("<Q")
 _SECRET_KEY: Final = b"secret"
 _GENERATION_KEY: Final = b"generation"
@@ -274,8 +274,8 @@ def _breaker_key(service: str) -> bytes:
 def _decode_breaker(data: bytes | None) -> BreakerRecord:
     if data is None:
         return BreakerRecord()
-    state, failures, successes, opened_s, trial_until_s = _BREAKER.unpack(data)
-    return BreakerRecord(BreakerState(state), failures, successes, opened_s, trial_until_s)
+    state, *rest = _BREAKER.unpack(data)
+    return BreakerRecord(BreakerState(state), *rest)
 
 
 if TYPE_CHECKING:

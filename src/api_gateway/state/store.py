@@ -41,6 +41,8 @@ class BreakerRecord(NamedTuple):
     """When it opened last."""
     trial_until_s: float = 0.0
     """Until when the trial under way holds its slot; 0 when no trial is under way."""
+    lost_s: float = 0.0
+    """When the last failure was counted that was a lost connection, 0 when none was."""
 
 
 class WindowStore(Protocol):

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api_gateway.deadlines import DeadlineWheel
+from api_gateway.edge.address_share import AddressShare
 from api_gateway.edge.application import EdgeLimits
 from api_gateway.edge.server import BACKLOG, Server, listen
+from api_gateway.policy.client_address import ClientAddress
 from tests.support.http_application import Served, SmallApplication, serving, until
 from tests.support.raw_http import RawClient, get, request
 
@@ -91,6 +93,25 @@ async def test_connection_above_the_limit_is_closed_at_once() -> None:
         await until(lambda: served.server.connection_count == 0)
         async with RawClient(served.address) as third:
             assert (await third.ask(get())).status == 200
+
+
+async def test_connection_above_the_share_of_its_address_is_closed_at_once() -> None:
+    """F10, C17: the per-IP connection cap works; other addresses go on, and a closed connection makes room."""
+    share = AddressShare(ClientAddress(()).identify, 2)
+    async with (
+        serving(SmallApplication(), share=share) as served,
+        RawClient(served.address) as first,
+        RawClient(served.address) as second,
+    ):
+        assert (await first.ask(get())).status == (await second.ask(get())).status == 200
+        async with RawClient(served.address) as third:
+            assert await third.rest() == b""
+        async with RawClient(served.address, source="127.0.0.2") as other:
+            assert (await other.ask(get())).status == 200
+        first.close()
+        await until(lambda: served.server.connection_count == 1)
+        async with RawClient(served.address) as fourth:
+            assert (await fourth.ask(get())).status == 200
 
 
 async def test_several_listeners_are_served_by_one_server() -> None:

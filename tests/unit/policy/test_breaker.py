@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.config.settings import CircuitBreakerSettings
+from api_gateway.grpc.failures import connection_lost
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.exchange import Exchange
 from api_gateway.model.message import Request
@@ -84,6 +85,11 @@ class Worker:
         exchange.deadline_s = now_s + timeout_s
         self.policy.admit(exchange, now_s)
         return exchange
+
+    def lose(self, exchange: Exchange, now_s: float) -> None:
+        """End a call as the end of its connection does."""
+        exchange.error_reason = connection_lost(SERVICE, "closed by the peer").reason
+        self.end(exchange, Code.UNAVAILABLE, now_s)
 
     def end(self, exchange: Exchange, code: int | None, now_s: float) -> None:
         exchange.grpc_code = code
@@ -261,6 +267,42 @@ def test_a_healthy_service_costs_no_access_to_the_store(worker: Worker, store: M
     for step in range(1000):
         worker.call(Code.OK, T0 + step * 0.001)
     assert store.accesses == 4
+
+
+class TestLostConnections:
+    """semantics 40: calls cut short by the end of their connections are one failure together."""
+
+    def test_a_restart_does_not_open_it(self, worker: Worker) -> None:
+        cut = [worker.begin(T0) for _ in range(100)]
+        for number, exchange in enumerate(cut):
+            worker.lose(exchange, T0 + number * 0.009)
+        assert worker.state(T0 + 1) is CLOSED
+        assert worker.breaker.record(T0 + 1).failures == 1
+
+    def test_a_restart_that_all_workers_see_is_one_failure(self, tmp_path: Path, listener: Listener) -> None:
+        shared = LocalStoreFile(tmp_path, max_memory_bytes=1024 * 1024).open(window_s=60.0)
+        workers = [Worker(shared, listener) for _ in range(8)]
+        for worker in workers:
+            worker.lose(worker.begin(T0), T0 + 0.1)
+        assert {worker.state(T0 + 1) for worker in workers} == {CLOSED}
+
+    def test_losing_one_connection_after_another_opens_it(self, worker: Worker) -> None:
+        for second in range(SETTINGS.failure_threshold):
+            assert worker.state(T0 + second) is CLOSED
+            worker.lose(worker.begin(T0 + second), T0 + second)
+        assert worker.state(T0 + 3) is OPEN
+
+    def test_other_failures_beside_it_count_one_by_one(self, worker: Worker) -> None:
+        worker.lose(worker.begin(T0), T0)
+        worker.lose(worker.begin(T0), T0)
+        worker.call(Code.UNAVAILABLE, T0)
+        worker.call(Code.UNAVAILABLE, T0)
+        assert worker.state(T0) is OPEN
+
+    def test_a_trial_that_loses_its_connection_has_failed(self, worker: Worker) -> None:
+        trip(worker)
+        worker.lose(worker.begin(T0 + 60), T0 + 60)
+        assert worker.state(T0 + 60) is OPEN
 
 
 class TestHurriedClients:

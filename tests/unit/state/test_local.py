@@ -129,7 +129,7 @@ def test_bucket_count_leaves_room() -> None:
 
 
 def test_breaker_record_round_trip(store: LocalStore) -> None:
-    record = BreakerRecord(BreakerState.HALF_OPEN, 5, 1, 1234.5, 1240.25)
+    record = BreakerRecord(BreakerState.HALF_OPEN, 5, 1, 1234.5, 1240.25, 1233.5)
     assert store.read_breaker("user-service") == BreakerRecord()
     assert store.update_breaker("user-service", lambda _: record) == (BreakerRecord(), record)
     assert store.read_breaker("user-service") == record

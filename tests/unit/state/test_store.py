@@ -10,4 +10,4 @@ def test_labels_are_those_of_metrics_and_health() -> None:
 
 
 def test_a_new_breaker_is_closed() -> None:
-    assert BreakerRecord() == (BreakerState.CLOSED, 0, 0, 0.0, 0.0)
+    assert BreakerRecord() == (BreakerState.CLOSED, 0, 0, 0.0, 0.0, 0.0)

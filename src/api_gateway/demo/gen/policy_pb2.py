@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14gateway/policy.proto\x12\x07gateway\"(\n\x11\x41uthPolicyRequest\x12\x13\n\x0bgrpc_method\x18\x01 \x01(\t\"]\n\x12\x41uthPolicyResponse\x12\x14\n\x0crequire_auth\x18\x01 \x01(\x08\x12\x16\n\x0erequired_roles\x18\x02 \x03(\t\x12\x19\n\x11\x63\x61\x63he_ttl_seconds\x18\x03 \x01(\x05\x32]\n\x11ServiceAuthPolicy\x12H\n\rGetAuthPolicy\x12\x1a.gateway.AuthPolicyRequest\x1a\x1b.gateway.AuthPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14gateway/policy.proto\x12\x07gateway\"(\n\x11\x41uthPolicyRequest\x12\x13\n\x0bgrpc_method\x18\x01 \x01(\t\"x\n\x12\x41uthPolicyResponse\x12\x14\n\x0crequire_auth\x18\x01 \x01(\x08\x12\x16\n\x0erequired_roles\x18\x02 \x03(\t\x12\x1e\n\x11\x63\x61\x63he_ttl_seconds\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x14\n\x12_cache_ttl_seconds2]\n\x11ServiceAuthPolicy\x12H\n\rGetAuthPolicy\x12\x1a.gateway.AuthPolicyRequest\x1a\x1b.gateway.AuthPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHPOLICYREQUEST']._serialized_start=33
   _globals['_AUTHPOLICYREQUEST']._serialized_end=73
   _globals['_AUTHPOLICYRESPONSE']._serialized_start=75
-  _globals['_AUTHPOLICYRESPONSE']._serialized_end=168
-  _globals['_SERVICEAUTHPOLICY']._serialized_start=170
-  _globals['_SERVICEAUTHPOLICY']._serialized_end=263
+  _globals['_AUTHPOLICYRESPONSE']._serialized_end=195
+  _globals['_SERVICEAUTHPOLICY']._serialized_start=197
+  _globals['_SERVICEAUTHPOLICY']._serialized_end=290
 # @@protoc_insertion_point(module_scope)
