@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled check format compile bench lock docs clean
+.PHONY: help demo test test-compiled fuzz check format compile bench lock docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-compiled: build/compiled/.stamp ## The tests of the request path once more,
 		--deselect tests/wire/test_grpc_flow.py::test_a_reset_inside_a_frame_costs_window_until_the_connection_is_replaced \
 		--deselect "tests/wire/test_grpc_flow.py::test_more_data_than_the_window[connection]" \
 		--deselect tests/unit/test_waiting.py::test_cancel_reaches_the_work_behind
+
+fuzz: $(VENV)/.dev ## Play mutated answers of servers to the gRPC client for half an hour (ARGS="--seconds 60 --seed 7")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types and imports, without tests
 	$(BIN)/ruff format --check .

@@ -109,7 +109,7 @@ class _Side(asyncio.Protocol):
 
     def _pass_on(self, piece: bytes) -> None:
         if self.other is not None and self.other.write(piece):
-            self._proxy.carry(self.towards_other, len(piece))
+            self._proxy.carry(self.towards_other, piece)
 
     def _end(self) -> None:
         if self.other is not None:
@@ -119,14 +119,17 @@ class _Side(asyncio.Protocol):
 class FaultProxy:
     """Listens on loopback and passes on to one server. An asynchronous context manager."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, keeps_bytes: bool = False) -> None:
         self.faults = Faults()
         self.port = 0
         """Where it listens."""
         self.carried_bytes = dict.fromkeys(Direction, 0)
         """Bytes passed on."""
+        self.kept = {direction: bytearray() for direction in Direction}
+        """What was passed on, of all connections, where `keeps_bytes`."""
         self.swallowed_bytes = 0
         """Bytes thrown away."""
+        self._keeps_bytes = keeps_bytes
         self._server_port = port
         self._server: asyncio.Server | None = None
         self._sides: set[_Side] = set()
@@ -193,9 +196,11 @@ class FaultProxy:
         self._sides.discard(side)
         self._tell()
 
-    def carry(self, direction: Direction, size_bytes: int) -> None:
+    def carry(self, direction: Direction, piece: bytes) -> None:
         """Bytes were passed on."""
-        self.carried_bytes[direction] += size_bytes
+        self.carried_bytes[direction] += len(piece)
+        if self._keeps_bytes:
+            self.kept[direction] += piece
         self._tell()
 
     def swallow(self, size_bytes: int) -> None:

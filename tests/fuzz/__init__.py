@@ -1,0 +1,1 @@
+"""Fuzzing of the client side: mutated bytes of servers against the real channel, connection and calls."""
