@@ -17,7 +17,8 @@ from pydantic_core import PydanticUndefined
 
 from api_gateway.config.keys import kinds_at, section_at
 from api_gateway.config.problem import KeyPath
-from api_gateway.config.settings import Section, Settings
+from api_gateway.config.section import Section
+from api_gateway.config.settings import Settings
 from api_gateway.config.values import IPNetwork
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"

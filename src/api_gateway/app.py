@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from . import __version__
+from .config.retry_settings import RetrySettings
 from .config.settings import ServiceSettings, Settings
 from .deadlines import DeadlineWheel
 from .discovery.compile import RouteCompiler
@@ -25,6 +26,7 @@ from .edge.respond import ErrorAnswers
 from .edge.server import Server
 from .grpc.channel import Channel
 from .grpc.connectivity import ChannelOptions
+from .grpc.retries import RetryPolicy
 from .grpc.target import Target, parse_target
 from .listeners import AuthReports, BreakerReports, ChannelReports, DiscoveryReports, ExchangeReports, LimitReports
 from .model.policy import Policy
@@ -222,6 +224,8 @@ class Gateway:
                 max_queued_calls=service.max_queued_calls,
                 reconnect_grace_s=service.reconnect_grace_ms / 1000,
                 user_agent=f"api-gateway/{__version__}",
+                retry=retry_policy(self._settings.retry_of(key)),
+                compressed_from_bytes=service.compression_min_bytes if service.compression == "gzip" else None,
             ),
             loop=self._loop,
             wheel=self._wheel,
@@ -366,6 +370,18 @@ def service_target(service: ServiceSettings) -> Target:
         ca_path=service.tls_ca_cert_path,
         client_cert_path=service.tls_client_cert_path,
         client_key_path=service.tls_client_key_path,
+    )
+
+
+def retry_policy(settings: RetrySettings) -> RetryPolicy:
+    """Return a retry section in the words of channels."""
+    return RetryPolicy(
+        max_attempts=settings.max_attempts,
+        initial_backoff_s=settings.initial_backoff_ms / 1000,
+        max_backoff_s=settings.max_backoff_ms / 1000,
+        multiplier=settings.multiplier,
+        max_tokens=settings.budget.max_tokens,
+        token_ratio=settings.budget.token_ratio,
     )
 
 

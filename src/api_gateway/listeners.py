@@ -41,6 +41,7 @@ class ChannelReports:
 
     def __init__(self, service: str, metrics: Metrics, on_disconnect: Callable[[], None]) -> None:
         self._service = service
+        self._metrics = metrics
         self._connections = metrics.active_connections(service)
         self._on_disconnect = on_disconnect
 
@@ -62,6 +63,10 @@ class ChannelReports:
         _upstream_log.warning(
             "connection failed", service=self._service, reason=reason, retry_in_seconds=round(retry_in_s, 1)
         )
+
+    def retried(self, result: str) -> None:
+        """A call was tried again, or was not."""
+        self._metrics.retries(self._service, result).add()
 
 
 class DiscoveryReports:

@@ -142,8 +142,10 @@ class Proxy:
                 message,
                 deadline_s=exchange.deadline_s,
                 metadata=request_metadata(exchange, self._forwarded),
+                is_idempotent=route.is_idempotent,
             )
             exchange.grpc_code = Code.OK
+            exchange.attempts = reply.attempts
 
             content_type, content = route.encoder.encode(reply.message)
             response = self._success(exchange, content_type, content, reply.headers, reply.trailers)
@@ -247,12 +249,16 @@ class Proxy:
     async def _stream(self, exchange: Exchange, route: Route, permit: Permit, message: bytes) -> Response:
         """Start a server stream. What fails before its first message is an error like any other (semantics 24)."""
         stream = route.channel.stream(
-            route.grpc_path, deadline_s=exchange.deadline_s, metadata=request_metadata(exchange, self._forwarded)
+            route.grpc_path,
+            deadline_s=exchange.deadline_s,
+            metadata=request_metadata(exchange, self._forwarded),
+            is_idempotent=route.is_idempotent,
         )
         try:
             await stream.send(message)
             stream.close_send()
             first = await stream.receive()
+            exchange.attempts = stream.attempts
             framing = choose_framing(exchange.request.headers.get(b"accept", b""))
             content_type = framing.content_type
             if route.encoder.is_raw:
@@ -311,6 +317,7 @@ class Proxy:
         exchange.error_detail = error.log_reason
         if error.source is Source.UPSTREAM:
             exchange.grpc_code = error.code
+            exchange.attempts = error.attempts
 
     def _unexpected(self, exchange: Exchange, error: Exception) -> GatewayError:
         _log.error("unexpected error", exc_info=error, request_id=exchange.request_id, path=exchange.request.path)

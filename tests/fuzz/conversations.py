@@ -13,9 +13,9 @@ from typing import Final
 
 from google.protobuf.message import Message
 
-from api_gateway.grpc.call import UnaryCall
 from api_gateway.grpc.channel import Channel
 from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.message import HeaderList
 from tests.support.gen.echo_pb2 import Behaviour, EchoRequest, Failure, MetadataEntry

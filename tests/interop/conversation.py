@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from api_gateway.grpc.call import UnaryCall
 from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.model.message import HeaderList
 from tests.support.channels import TestedChannel
 from tests.support.gen.interop_pb2 import (

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from api_gateway.deadlines import DeadlineWheel
-from api_gateway.grpc.call import UnaryCall
 from api_gateway.grpc.channel import Channel
 from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.grpc.stream_call import StreamCall
 from api_gateway.grpc.target import Target, parse_target
+from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.message import HeaderList
 from tests.support.scripted_peer import PATIENCE_S
@@ -33,6 +33,8 @@ class Recorder:
         self.lost: list[str] = []
         self.failed: list[tuple[str, float]] = []
         """Reason and wait of each failed attempt."""
+        self.retries: list[str] = []
+        """Results of retries."""
         self._waiters: list[asyncio.Future[None]] = []
 
     def connections_changed(self, count: int) -> None:
@@ -53,6 +55,11 @@ class Recorder:
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
         """Keep reason and wait."""
         self.failed.append((reason, retry_in_s))
+        self._notify()
+
+    def retried(self, result: str) -> None:
+        """Keep the result."""
+        self.retries.append(result)
         self._notify()
 
     async def wait_until(self, is_true: Callable[[], bool]) -> None:
@@ -91,6 +98,7 @@ class TestedChannel:
         timeout_s: float = GENEROUS_S,
         metadata: HeaderList | None = None,
         waits_for_ready: bool = False,
+        is_idempotent: bool = False,
         path: bytes = PATH,
     ) -> UnaryCall:
         """Start a unary call."""
@@ -100,13 +108,21 @@ class TestedChannel:
             deadline_s=self.loop.time() + timeout_s,
             metadata=metadata or [],
             waits_for_ready=waits_for_ready,
+            is_idempotent=is_idempotent,
         )
 
     def stream(
-        self, *, timeout_s: float = GENEROUS_S, metadata: HeaderList | None = None, path: bytes = PATH
+        self,
+        *,
+        timeout_s: float = GENEROUS_S,
+        metadata: HeaderList | None = None,
+        is_idempotent: bool = False,
+        path: bytes = PATH,
     ) -> StreamCall:
         """Start a streaming call."""
-        return self.channel.stream(path, deadline_s=self.loop.time() + timeout_s, metadata=metadata or [])
+        return self.channel.stream(
+            path, deadline_s=self.loop.time() + timeout_s, metadata=metadata or [], is_idempotent=is_idempotent
+        )
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ class Asked:
     message: bytes
     deadline_s: float
     metadata: HeaderList
+    is_idempotent: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Reply:
     message: bytes = b""
     headers: HeaderList = field(default_factory=list)
     trailers: HeaderList = field(default_factory=list)
+    attempts: int = 1
 
 
 class FakeService:
@@ -52,9 +54,12 @@ class FakeService:
         if self._held is not None:
             self._held.resolve(None)
 
-    def unary(self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList) -> Awaitable[Reply]:
+    def unary(
+        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+    ) -> Awaitable[Reply]:
         """Call it."""
-        self.calls.append(Asked(path=path, message=message, deadline_s=deadline_s, metadata=metadata))
+        asked = Asked(path=path, message=message, deadline_s=deadline_s, metadata=metadata, is_idempotent=is_idempotent)
+        self.calls.append(asked)
         return self._answer()
 
     async def _answer(self) -> Reply:
@@ -64,11 +69,15 @@ class FakeService:
             raise self.reply
         return self.reply
 
-    def stream(self, path: bytes, *, deadline_s: float, metadata: HeaderList) -> FakeMessages:
+    def stream(
+        self, path: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+    ) -> FakeMessages:
         """Start a streaming call."""
         stream = FakeMessages(self.messages, self.failure)
         self.streams.append(stream)
-        self.calls.append(Asked(path=path, message=b"", deadline_s=deadline_s, metadata=metadata))
+        self.calls.append(
+            Asked(path=path, message=b"", deadline_s=deadline_s, metadata=metadata, is_idempotent=is_idempotent)
+        )
         return stream
 
 
@@ -76,6 +85,7 @@ class FakeMessages:
     """One stream. Implements `model.upstream.MessageStream`."""
 
     def __init__(self, messages: Sequence[bytes], failure: GatewayError | None) -> None:
+        self.attempts = 1
         self.headers: HeaderList = []
         self.trailers: HeaderList = []
         self.sent: list[bytes] = []

@@ -9,12 +9,15 @@ from typing import Any, cast
 import ngh2
 
 from api_gateway.deadlines import DeadlineWheel
-from api_gateway.grpc.call import Call, CallHead, UnaryCall
+from api_gateway.grpc.call import Call
+from api_gateway.grpc.call_head import CallHead
+from api_gateway.grpc.retries import Retries, RetryPolicy
 from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.http2.connection import Connection
 from api_gateway.http2.handlers import Headers, StreamHandler
 from tests.support import h2_frames
-from tests.support.h2_frames import Frame
+from tests.support.h2_frames import END_HEADERS, Frame, Kind
 
 
 class ManualHandle:
@@ -53,6 +56,10 @@ class ManualLoop:
         timer = ManualHandle(when_s, lambda: callback(*args))
         self._timers.append(timer)
         return timer
+
+    def call_later(self, delay_s: float, callback: Callable[..., object], *args: object) -> ManualHandle:
+        """Keep it for so long."""
+        return self.call_at(self._now_s + delay_s, callback, *args)
 
     def turn(self) -> None:
         """Run what waits for the next turns, until nothing does."""
@@ -111,6 +118,11 @@ class RecordingOwner:
         self.max_message_bytes = max_message_bytes
         self.wheel = DeadlineWheel(loop.as_loop())
         self.clock: Callable[[], float] = loop.time
+        self.results: list[str] = []
+        """What became of retries."""
+        self.retries = Retries(
+            RetryPolicy(max_attempts=3), loop=loop.as_loop(), place=self.retry, on_result=self.results.append
+        )
         self.told: list[str] = []
         self.retried: list[Call[Any]] = []
         self.requests: list[tuple[int, Headers, bool]] = []
@@ -171,6 +183,8 @@ class MemoryLink:
         self.connection = Connection(role, self.owner, loop=self.loop.as_loop())
         self.connection.connection_made(self.transport)
         self.coder = h2_frames.HeaderCoder()
+        self.heads: dict[int, list[tuple[bytes, bytes]]] = {}
+        """Heads that were written, by stream id, as far as `frames` has looked."""
         self._reader = h2_frames.FrameReader()
         self._preface_bytes = len(h2_frames.PREFACE) if role is ngh2.Role.CLIENT else 0
         self._taken_bytes = self._preface_bytes
@@ -189,17 +203,22 @@ class MemoryLink:
         self.loop.turn()
         data, self._taken_bytes = self.transport.output[self._taken_bytes :], len(self.transport.output)
         found = self._reader.feed(data)
+        for each in found:
+            if each.kind == Kind.HEADERS and each.flags & END_HEADERS:
+                self.heads[each.stream_id] = self.coder.decode(each.payload)
         return [each for each in found if kind is None or each.kind == kind]
 
-    def unary(self, message: bytes = b"", *, timeout_s: float = 5.0) -> UnaryCall:
+    def unary(self, message: bytes = b"", *, timeout_s: float = 5.0, is_idempotent: bool = False) -> UnaryCall:
         """Start a unary call on the connection."""
-        call = UnaryCall(self.owner, HEAD, message, deadline_s=self.loop.time() + timeout_s, metadata=[])
+        deadline_s = self.loop.time() + timeout_s
+        call = UnaryCall(self.owner, HEAD, message, deadline_s=deadline_s, metadata=[], is_idempotent=is_idempotent)
         call.start(self.connection)
         return call
 
-    def stream(self, *, timeout_s: float = 5.0) -> StreamCall:
+    def stream(self, *, timeout_s: float = 5.0, is_idempotent: bool = False) -> StreamCall:
         """Start a streaming call on the connection."""
-        call = StreamCall(self.owner, HEAD, deadline_s=self.loop.time() + timeout_s, metadata=[])
+        deadline_s = self.loop.time() + timeout_s
+        call = StreamCall(self.owner, HEAD, deadline_s=deadline_s, metadata=[], is_idempotent=is_idempotent)
         call.start(self.connection)
         return call
 

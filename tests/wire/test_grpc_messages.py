@@ -55,37 +55,6 @@ async def test_other_flags(link: Link, flag: int) -> None:
         assert await link.peer.reset_of(stream_id) == Error.CANCEL
 
 
-async def test_compressed_without_an_encoding(link: Link) -> None:
-    """G64 in part: the flag without grpc-encoding is INTERNAL. (Compression is not built.)"""
-    call = link.channel.unary()
-    stream_id = (await link.peer.request()).stream_id
-    link.peer.send(link.peer.head(stream_id), data(stream_id, prefixed(b"abc", flag=1)))
-    assert (await error_of(call)).code == Code.INTERNAL
-
-
-@pytest.mark.parametrize("encoding", [b"gzip", b"snappy"])
-async def test_an_encoding_that_was_not_offered(link: Link, encoding: bytes) -> None:
-    """G64 in part: we offer none, so any is INTERNAL."""
-    call = link.channel.unary()
-    stream_id = (await link.peer.request()).stream_id
-    link.peer.send(link.peer.head(stream_id, (b"grpc-encoding", encoding)))
-    assert (await error_of(call)).code == Code.INTERNAL
-
-
-async def test_identity_is_no_encoding(link: Link) -> None:
-    """G64 in part: servers may name it."""
-    call = link.channel.unary()
-    stream_id = (await link.peer.request()).stream_id
-    peer = link.peer
-    peer.send(
-        peer.head(stream_id, (b"grpc-encoding", b"identity"), (b"grpc-accept-encoding", b"gzip")),
-        data(stream_id, prefixed(b"abc")),
-        peer.trailers(stream_id),
-    )
-    reply = await call
-    assert (reply.message, reply.headers) == (b"abc", [])
-
-
 @pytest.mark.parametrize("kind", ["unary", "stream"])
 async def test_a_message_over_the_limit(listener: ScriptedPeer, kind: str) -> None:
     """G28: decided from the prefix, before any of it came."""

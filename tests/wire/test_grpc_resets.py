@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from api_gateway.grpc.call import UnaryCall
 from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.model.status import Code
 from tests.support.channels import code_of, error_of
 from tests.support.h2_frames import Error, data, rst_stream

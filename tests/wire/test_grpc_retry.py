@@ -1,12 +1,10 @@
-"""Transparent retry: exactly once, and only when the backend provably did not see the call (G63, semantics 31).
-
-Configured retries (G61, G62) are not built.
-"""
+"""Transparent retry: exactly once, and only when the backend provably did not see the call (G63, semantics 31)."""
 
 from __future__ import annotations
 
 import pytest
 
+from api_gateway.grpc.stream_call import MAX_KEPT_BYTES
 from api_gateway.model.status import Code
 from tests.support.channels import error_of
 from tests.support.h2_frames import Error, data, goaway, rst_stream
@@ -101,11 +99,44 @@ async def test_refused_after_an_answer_began_is_not_retried(link: Link, moment: 
     assert len(link.peer.requests) == 1
 
 
-async def test_a_refused_stream_is_not_retried(link: Link) -> None:
-    """What a stream has sent is not kept, so its user is told: UNAVAILABLE."""
+async def test_a_refused_stream_is_sent_again(link: Link) -> None:
+    """G63: with everything it had sent until then."""
     call = link.channel.stream()
     await call.send(b"first")
-    link.peer.send(rst_stream((await link.peer.request_head()).stream_id, Error.REFUSED_STREAM))
+    first = await link.peer.request_head()
+    await link.peer.body_of(first.stream_id, prefixed(b"first"))
+    await call.send(b"second")
+    link.peer.send(rst_stream(first.stream_id, Error.REFUSED_STREAM))
+    second = await link.peer.request_head()
+    await link.peer.body_of(second.stream_id, prefixed(b"first") + prefixed(b"second"))
+    await call.send(b"third")
+    call.close_send()
+    await link.peer.wait_until(lambda: second.has_ended)
+    assert second.body == prefixed(b"first") + prefixed(b"second") + prefixed(b"third")
+    link.peer.reply(second.stream_id, b"answer")
+    assert [await call.receive(), await call.receive()] == [b"answer", None]
+
+
+async def test_a_stream_above_the_last_one_is_sent_again(link: Link) -> None:
+    """G35, G63: a server stream whose request was out when GOAWAY came goes to another connection."""
+    call = link.channel.stream()
+    await call.send(b"request")
+    call.close_send()
+    await link.peer.request()
+    link.peer.send(goaway(0))
+    other = await link.listener.accept()
+    second = await other.request()
+    assert second.body == prefixed(b"request")
+    other.reply(second.stream_id, b"answer")
+    assert [await call.receive(), await call.receive()] == [b"answer", None]
+
+
+async def test_a_stream_that_sent_too_much_is_committed(link: Link) -> None:
+    """G61: more than 64 KiB is not kept, so a refusal is an error."""
+    call = link.channel.stream()
+    await call.send(bytes(MAX_KEPT_BYTES))
+    stream_id = (await link.peer.request_head()).stream_id
+    link.peer.send(rst_stream(stream_id, Error.REFUSED_STREAM))
     assert (await error_of(call)).code == Code.UNAVAILABLE
     await link.peer.in_step()
     assert len(link.peer.requests) == 1

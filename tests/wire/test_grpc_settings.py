@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api_gateway.grpc.call import UnaryCall
 from api_gateway.grpc.connectivity import ChannelOptions, State
+from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.model.status import Code
 from tests.support.channels import channel_to, code_of, finished
 from tests.support.h2_frames import (

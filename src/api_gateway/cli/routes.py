@@ -38,6 +38,9 @@ class _Silent:
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
         """Nothing."""
 
+    def retried(self, result: str) -> None:
+        """Nothing."""
+
 
 def print_routes(
     screen: Screen, *, config: Path | None, backends: Sequence[str], is_json: bool, timeout_s: float

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from api_gateway.config.problem import KeyPath
-from api_gateway.config.settings import Section, Settings
+from api_gateway.config.section import Section
+from api_gateway.config.settings import Settings
 
 PREFIX: Final = "API_GATEWAY__"
 """What the names of environment variables with settings begin with; a double underscore separates keys, too."""

@@ -10,8 +10,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import ByteSize, Field, model_validator
 
+from api_gateway.config.retry_settings import RetrySettings
+from api_gateway.config.section import Section
 from api_gateway.config.values import (
     Endpoint,
     HeaderPattern,
@@ -24,20 +26,6 @@ from api_gateway.config.values import (
 )
 
 _GRPC_METHOD = re.compile(r"[A-Za-z_][\w.]*/[A-Za-z_]\w*")
-
-
-class Section(BaseModel):
-    """Base of every section: unknown keys are refused, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _bool_is_no_number(cls, value: object, info: ValidationInfo) -> object:
-        # Python counts True as 1, so that `port: yes` would listen on port 1.
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float, ByteSize):
-            raise ValueError(f"expected a number, got {str(value).lower()}")
-        return value
 
 
 class ServerSettings(Section):
@@ -132,7 +120,13 @@ class ServiceSettings(Section):
     """PEM file with our certificate chain, for mTLS."""
     tls_client_key_path: Path | None = None
     """PEM file with the key of that certificate."""
+    compression: Literal["none", "gzip"] = "none"
+    """How messages to it are compressed. Compressed answers are always understood."""
+    compression_min_bytes: int = Field(default=1_024, ge=0)
+    """Shortest message that is compressed, in bytes; for shorter ones it costs more than it saves."""
     circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()
+    retry: RetrySettings | None = None
+    """Instead of the whole section `retry` of all services."""
     transcoding: TranscodingSettings = TranscodingSettings()
 
     @model_validator(mode="after")
@@ -312,6 +306,8 @@ class RouteOverride(Section):
     """Key of the service, when several offer the method."""
     timeout_ms: PositiveMs | None = None
     """Longest time for one call, in milliseconds, instead of the service's."""
+    idempotent: bool | None = None
+    """Whether a call may be tried again; by default GET may, and what the schema declares with `idempotency_level`."""
 
     @model_validator(mode="after")
     def _names_a_method(self) -> RouteOverride:
@@ -397,6 +393,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     services: dict[str, ServiceSettings] = Field(min_length=1)
     """Backends by key."""
+    retry: RetrySettings = RetrySettings()
     auth: AuthSettings | None = None
     rate_limit: RateLimitSettings = RateLimitSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
@@ -410,6 +407,10 @@ class Settings(Section):
     """Networks whose `X-Forwarded-For` is believed; nobody's by default."""
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
+
+    def retry_of(self, key: str) -> RetrySettings:
+        """How calls to a service are tried again."""
+        return self.services[key].retry or self.retry
 
     def service_name(self, key: str) -> str:
         """Name of a service in logs and metrics."""

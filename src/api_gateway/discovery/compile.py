@@ -98,6 +98,7 @@ class RouteCompiler:
             ),
             registry=schema.registry,
             channel=self._channels[planned.service],
+            is_idempotent=planned.is_idempotent,
             policies=self._bind_policies(planned),
         )
 
@@ -121,4 +122,5 @@ def _identity(planned: PlannedRoute, schema: Schema) -> tuple[object, ...]:
         planned.body,
         planned.response_body,
         planned.timeout_ms,
+        planned.is_idempotent,
     )

@@ -75,7 +75,13 @@ def _route(override: RouteOverride, service: str, method: Method) -> PlannedRout
         response_body=override.response_body or "",
     )
     return plan_rule(
-        service, method, rule, Source.OVERRIDE, rename=_identifier_for_id(method), timeout_ms=override.timeout_ms
+        service,
+        method,
+        rule,
+        Source.OVERRIDE,
+        rename=_identifier_for_id(method),
+        timeout_ms=override.timeout_ms,
+        is_idempotent=override.idempotent,
     )
 
 

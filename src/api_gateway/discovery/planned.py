@@ -43,6 +43,8 @@ class PlannedRoute:
     """A response field, or empty: the whole message."""
     timeout_ms: int | None
     """The route's own timeout, if it has one."""
+    is_idempotent: bool
+    """Whether its calls may be tried again."""
     source: Source
 
     def as_dict(self) -> dict[str, Json]:
@@ -57,6 +59,7 @@ class PlannedRoute:
             "body": self.body,
             "response_body": self.response_body,
             "timeout_ms": self.timeout_ms,
+            "idempotent": self.is_idempotent,
             "source": self.source.value,
         }
 

@@ -22,8 +22,12 @@ def plan_rule(
     *,
     rename: Mapping[str, str] | None = None,
     timeout_ms: int | None = None,
+    is_idempotent: bool | None = None,
 ) -> PlannedRoute:
     """Plan the route of one rule. `rename` tells which field a variable binds where it is not called like the field.
+
+    Its calls may be tried again when `is_idempotent` says so; without it GET may, and what the schema declares to be
+    idempotent (semantics 31).
 
     Raises ValueError with a reason for people when the HTTP method, the template or a field is wrong.
     """
@@ -40,6 +44,7 @@ def plan_rule(
         body=_resolve_body(method, rule.body),
         response_body=_resolve_response_body(method, rule.response_body),
         timeout_ms=timeout_ms,
+        is_idempotent=verb == "GET" or method.is_idempotent if is_idempotent is None else is_idempotent,
         source=source,
     )
 

@@ -1,11 +1,12 @@
-"""One RPC, from its first header to its status: send, receive, deadline, cancel.
+"""One RPC, from its first header to its status: deadline, stream, retries, cancel.
 
-A call belongs to a channel, which finds a connection for it (`start`) and may be given it back once when the backend
-provably did not see it (`CallOwner.retry`).
+A call belongs to a channel, which finds a connection for it (`start`). It may give itself back: when the backend
+provably did not see it (`CallOwner.retry`), and when it failed and may be tried again (`CallOwner.retries`).
 """
 
 from __future__ import annotations
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -20,8 +21,11 @@ from ..model.message import HeaderList
 from ..model.status import Code
 from ..waiting import Pending
 from . import failures
-from .framing import FramingError, MessageReader, encode_message
-from .metadata import Status, is_grpc_content_type, read_status, status_without_grpc
+from .call_head import CallHead
+from .compression import IDENTITY, decompress, is_known
+from .framing import FramingError
+from .metadata import Status, is_grpc_content_type, read_pushback, read_status, status_without_grpc
+from .retries import Retries
 
 MAX_SHOWN_BODY_BYTES: Final = 200
 """Bytes of an answer that is not gRPC that are kept for the error's text."""
@@ -38,6 +42,7 @@ class CallOwner(Protocol):
     max_message_bytes: int
     wheel: DeadlineWheel
     clock: Callable[[], float]
+    retries: Retries
 
     def retry(self, call: Call[Any]) -> None:
         """Place a call again that the backend did not see."""
@@ -49,26 +54,7 @@ class CallOwner(Protocol):
         """Take a call out of the queue: it ended while it waited."""
 
 
-class CallHead:
-    """What all calls of one method have in common on the wire, made once."""
-
-    __slots__ = ("after_timeout", "before_timeout")
-
-    def __init__(self, *, path: bytes, authority: bytes, is_tls: bool, user_agent: bytes) -> None:
-        self.before_timeout = (
-            (b":method", b"POST"),
-            (b":scheme", b"https" if is_tls else b"http"),
-            (b":path", path),
-            (b":authority", authority),
-        )
-        self.after_timeout = (
-            (b"te", b"trailers"),
-            (b"content-type", b"application/grpc"),
-            (b"user-agent", user_agent),
-        )
-
-
-class Call(Pending[T]):
+class Call(Pending[T], metaclass=ABCMeta):
     """What unary and streaming calls share: the request head, the deadline, the stream and how it ends.
 
     Implements `http2.connection.StreamHandler` and `deadlines.Expiring`.
@@ -77,20 +63,27 @@ class Call(Pending[T]):
     __slots__ = (
         "_connection",
         "_deadline_slot",
+        "_encoding",
         "_head",
         "_http_status",
         "_informational_count",
+        "_is_idempotent",
         "_is_response_grpc",
         "_metadata",
         "_owner",
+        "_pushback",
         "_reset_code",
         "_response_content_type",
         "_shown_body",
+        "_stated",
         "_stream_id",
         "_was_retried",
+        "attempts",
+        "backoffs",
         "deadline_s",
         "headers",
         "is_queued",
+        "is_waiting",
         "trailers",
         "waits_for_ready",
     )
@@ -103,6 +96,7 @@ class Call(Pending[T]):
         deadline_s: float,
         metadata: HeaderList,
         waits_for_ready: bool = False,
+        is_idempotent: bool = False,
     ) -> None:
         super().__init__()
         self._owner = owner
@@ -111,21 +105,34 @@ class Call(Pending[T]):
         self.deadline_s = deadline_s
         self.waits_for_ready = waits_for_ready
         """Whether it waits out a backend that cannot be reached, until its deadline."""
+        self._is_idempotent = is_idempotent
+        """Whether it may be tried again by policy (gRFC A6)."""
         self.headers: HeaderList = []
         """Response metadata, without what belongs to HTTP and gRPC."""
         self.trailers: HeaderList = []
         """Trailing metadata, likewise."""
         self.is_queued = False
+        """Whether it waits for a connection."""
+        self.is_waiting = False
+        """Whether it waits for its next attempt."""
+        self.attempts = 1
+        """Times it was or is tried; when the backend did not see it, that does not count."""
+        self.backoffs = 0
+        """Delays in a row that the backend did not choose."""
         self._connection: Connection | None = None
         self._stream_id = 0
         self._deadline_slot = owner.wheel.add(deadline_s, self)
         self._http_status = 0
         self._response_content_type = b""
         self._is_response_grpc = True
+        self._encoding = IDENTITY
         self._shown_body = b""
         self._informational_count = 0
         self._reset_code = -1
         self._was_retried = False
+        self._stated: GatewayError | None = None
+        """What a backend stated that refused the call with nothing but a status: it may be tried again."""
+        self._pushback: bytes | None = None
 
     # For the channel
 
@@ -142,6 +149,8 @@ class Call(Pending[T]):
             *head.after_timeout,
             *self._metadata,
         ]
+        if self.attempts > 1:
+            headers.append((b"grpc-previous-rpc-attempts", b"%d" % (self.attempts - 1)))
         if connection.peer_max_header_list_bytes < MAX_HEADER_BLOCK_BYTES and not self._fits(headers, connection):
             return
         self._connection = connection
@@ -163,6 +172,12 @@ class Call(Pending[T]):
             self._release(ErrorCode.CANCEL)
             self._end(failures.deadline_exceeded(self._owner.name))
 
+    def abandon(self, error: GatewayError) -> None:
+        """End with an error and reset the stream, if there is one."""
+        if not self._is_done:
+            self._release(ErrorCode.CANCEL)
+            self._end(error)
+
     def _fits(self, headers: Headers, connection: Connection) -> bool:
         size_bytes = sum(len(name) + len(value) + 32 for name, value in headers)
         if size_bytes <= connection.peer_max_header_list_bytes:
@@ -179,27 +194,36 @@ class Call(Pending[T]):
         self._owner.wheel.discard(self._deadline_slot, self)
         if self.is_queued:
             self._owner.forget(self)
+        if self.is_waiting:
+            self._owner.retries.forget(self)
         if self._connection is not None:
             self._connection.reset_stream(self._stream_id, error_code)
 
     # What the two kinds differ in
 
+    @abstractmethod
     def _open(self, connection: Connection, headers: Headers) -> int:
-        raise NotImplementedError
+        """Send head and messages; return the stream's id. Raises NGH2Error when the connection cannot take it."""
 
+    @abstractmethod
     def _end(self, error: GatewayError | None) -> None:
         """End the call: None means status OK. Called once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _messages_received(self, data: bytes) -> None:
-        raise NotImplementedError
+        """Take a slice of messages. Raises FramingError."""
 
+    @abstractmethod
     def _is_cut(self) -> bool:
         """Whether what came ends inside a message."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _can_retry(self) -> bool:
-        raise NotImplementedError
+        """Whether everything that was sent is still there to be sent again."""
+
+    @abstractmethod
+    def _reset_if_open(self) -> None:
+        """Stop sending a request that was answered before all of it was sent; the rest is of no use."""
 
     # StreamHandler
 
@@ -218,7 +242,6 @@ class Call(Pending[T]):
                 self._end(failures.broken(self._owner.name, "a second response head"))
             return
         custom = self.headers
-        encoding = b"identity"
         for header in headers:
             name = header[0]
             if name == b"content-type":
@@ -226,16 +249,17 @@ class Call(Pending[T]):
             elif name == b":status":
                 self._http_status = int(header[1])
             elif name == b"grpc-encoding":
-                encoding = header[1]
+                self._encoding = header[1]
             elif not name.startswith(b"grpc-"):
                 custom.append((name, header[1]))
         if end_stream:
-            self._finish_with(headers)
+            self._finish_with(headers, is_trailers_only=True)
             return
         self._is_response_grpc = is_grpc_content_type(self._response_content_type)
-        if self._is_response_grpc and encoding != b"identity" and not self._is_done:
-            self._release(ErrorCode.CANCEL)
-            self._end(failures.broken(self._owner.name, f"unexpected message encoding {encoding[:50]!r}"))
+        encoding = self._encoding
+        if encoding != IDENTITY and self._is_response_grpc and not is_known(encoding):
+            self.abandon(failures.broken(self._owner.name, f"unexpected message encoding {encoding[:50]!r}"))
+        self._committed()
 
     def data_received(self, data: bytes, end_stream: bool) -> None:
         """Take a slice of messages."""
@@ -247,8 +271,7 @@ class Call(Pending[T]):
             try:
                 self._messages_received(data)
             except FramingError as error:
-                self._release(ErrorCode.CANCEL)
-                self._end(failures.unreadable(self._owner.name, error))
+                self.abandon(failures.unreadable(self._owner.name, error))
         else:
             self._consume(len(data))
         if end_stream and not self._is_done:
@@ -283,9 +306,11 @@ class Call(Pending[T]):
         self._connection = None
         if self._is_done:
             return
+        if self._stated is not None:
+            self._failed(self._stated)
+            return
         if reason:
-            self._owner.wheel.discard(self._deadline_slot, self)
-            self._end(failures.connection_lost(self._owner.name, reason))
+            self._failed(failures.connection_lost(self._owner.name, reason))
             return
         code = self._reset_code if self._reset_code >= 0 else error_code
         # A response head commits the call (gRFC A6): who sent one has seen the call, whatever the reset claims.
@@ -293,19 +318,43 @@ class Call(Pending[T]):
             self._was_retried = True
             self._reset_code = -1
             self._owner.retry(self)
-            return
-        self._owner.wheel.discard(self._deadline_slot, self)
-        if code == ErrorCode.CANCEL and self.deadline_s <= self._owner.clock():
-            self._end(failures.deadline_exceeded(self._owner.name))
+        elif code == ErrorCode.CANCEL and self.deadline_s <= self._owner.clock():
+            self._failed(failures.deadline_exceeded(self._owner.name))
         else:
-            self._end(failures.reset(self._owner.name, code))
+            self._failed(failures.reset(self._owner.name, code))
 
     # How it ended
 
-    def _finish_with(self, trailers: Headers) -> None:
+    def _failed(self, error: GatewayError) -> None:
+        """End with an error, or wait for another attempt: its stream is closed."""
+        is_uncommitted = not self._http_status or self._stated is not None
+        if self._is_idempotent and error.code == Code.UNAVAILABLE and is_uncommitted and self._can_retry():
+            pushback, self._pushback, self._stated = self._pushback, None, None
+            if self._owner.retries.try_again(self, pushback):
+                self._forget_answer()
+                return
+        self._owner.wheel.discard(self._deadline_slot, self)
+        self._end(error)
+
+    def _forget_answer(self) -> None:
+        self.headers = []
+        self._http_status = 0
+        self._response_content_type = b""
+        self._encoding = IDENTITY
+        self._informational_count = 0
+        self._reset_code = -1
+
+    def _committed(self) -> None:
+        """A response head came: from now on the call is never placed again."""
+
+    def _settle(self, error: GatewayError | None) -> None:
+        """Tell the budget how an idempotent call ended; the first thing of `_end`."""
+        if self._is_idempotent:
+            self._owner.retries.ended(self, error)
+
+    def _finish_with(self, trailers: Headers, *, is_trailers_only: bool = False) -> None:
         if self._is_done:
             return
-        self._owner.wheel.discard(self._deadline_slot, self)
         status = read_status(trailers)
         error = None
         if status is None:
@@ -325,97 +374,24 @@ class Call(Pending[T]):
                 if not header[0].startswith((b"grpc-", b":", b"content-type")):
                     custom.append((header[0], header[1]))
         self._reset_if_open()
+        if is_trailers_only and error is not None and error.code == Code.UNAVAILABLE and self._is_idempotent:
+            # Decided when its stream is closed, so that the next attempt hears nothing of this one.
+            self._stated, self._pushback = error, read_pushback(trailers)
+            return
+        self._owner.wheel.discard(self._deadline_slot, self)
         self._end(error)
-
-    def _reset_if_open(self) -> None:
-        """Stop sending a request that was answered before all of it was sent; the rest is of no use."""
 
     def _status_missing(self) -> Status:
         if self._is_response_grpc and self._http_status == 200 and is_grpc_content_type(self._response_content_type):
             return Status(code=Code.UNKNOWN, message="the backend ended its answer without a status")
         return status_without_grpc(self._http_status, self._response_content_type, self._shown_body)
 
+    def _plain(self, message: bytes) -> bytes:
+        """Return what a compressed message holds. Raises FramingError."""
+        if self._encoding == IDENTITY:
+            raise FramingError("a compressed message without grpc-encoding")
+        return decompress(self._encoding, message, self._owner.max_message_bytes)
+
     def _consume(self, size_bytes: int) -> None:
         if self._connection is not None:
             self._connection.consume(self._stream_id, size_bytes)
-
-
-class UnaryCall(Call["UnaryCall"]):
-    """One message each way. Await it: the result is the call itself, with `message`, `headers` and `trailers`.
-
-    Raises GatewayError for every other end. Cancelling the waiter resets the stream.
-    """
-
-    __slots__ = ("_message_count", "_reader", "_request", "message")
-
-    def __init__(
-        self,
-        owner: CallOwner,
-        head: CallHead,
-        message: bytes,
-        *,
-        deadline_s: float,
-        metadata: HeaderList,
-        waits_for_ready: bool = False,
-    ) -> None:
-        super().__init__(owner, head, deadline_s=deadline_s, metadata=metadata, waits_for_ready=waits_for_ready)
-        self._request = encode_message(message)
-        self.message = b""
-        self._message_count = 0
-        self._reader: MessageReader | None = None
-
-    def _open(self, connection: Connection, headers: Headers) -> int:
-        return connection.open_stream(headers, self, body=self._request)
-
-    def _can_retry(self) -> bool:
-        return True
-
-    def _is_cut(self) -> bool:
-        return self._reader is not None and not self._reader.is_empty
-
-    def _messages_received(self, data: bytes) -> None:
-        self._consume(len(data))
-        if self._reader is None:
-            if (
-                not self._message_count
-                and len(data) >= 5
-                and data[0] == 0
-                and len(data) - 5 == int.from_bytes(data[1:5], "big") <= self._owner.max_message_bytes
-            ):
-                # One message in one DATA frame, as nearly always: no reader, 1 us less.
-                self.message = data[5:]
-                self._message_count = 1
-                return
-            self._reader = MessageReader(self._owner.max_message_bytes)
-        for is_compressed, message in self._reader.feed(data):
-            if is_compressed:
-                raise FramingError("a compressed message without grpc-encoding")
-            if self._message_count:
-                self._release(ErrorCode.CANCEL)
-                self._end(failures.cardinality(self._owner.name, "two messages"))
-                return
-            self.message = message
-            self._message_count = 1
-
-    def _reset_if_open(self) -> None:
-        # A backend may answer before it has read the whole request; small requests are always out by then.
-        if len(self._request) > 16_384 and self._connection is not None:
-            self._connection.reset_stream(self._stream_id, ErrorCode.NO_ERROR)
-
-    def _end(self, error: GatewayError | None) -> None:
-        if error is None:
-            if self._is_cut():
-                error = failures.cut_short(self._owner.name)
-            elif not self._message_count:
-                error = failures.cardinality(self._owner.name, "no message")
-        if error is None:
-            self._finish()
-        else:
-            self.fail(error)
-
-    def result(self) -> UnaryCall:
-        """Return the call itself or raise its error. Only to be called when done."""
-        # Not kept as the value: a call that holds itself is garbage for the collector, 2 us a request.
-        if self._error is not None:
-            raise self._error
-        return self

@@ -24,7 +24,8 @@ from ..model.errors import GatewayError, unavailable
 from ..model.message import HeaderList
 from ..waiting import Pending
 from . import failures
-from .call import Call, CallHead, UnaryCall
+from .call import Call
+from .call_head import CallHeads
 from .connectivity import (
     BACKOFF_FACTOR,
     BACKOFF_JITTER,
@@ -36,8 +37,10 @@ from .connectivity import (
     ChannelOptions,
     State,
 )
+from .retries import Retries
 from .stream_call import StreamCall
 from .target import Target
+from .unary_call import UnaryCall
 
 GROW_AT_STREAMS: Final = 40
 """Open streams on the picked connection from which another one is opened, if the pool allows."""
@@ -64,8 +67,7 @@ class Channel:
         self._loop = loop
         self._options = options
         self._observer = observer
-        self._authority = target.authority.encode()
-        self._heads: dict[bytes, CallHead] = {}
+        self._heads = CallHeads(target, options.user_agent, compressed_from_bytes=options.compressed_from_bytes)
         self._connections: set[Connection] = set()
         """All that are open, ready or not, draining or not."""
         self._ready: list[Connection] = []
@@ -82,6 +84,7 @@ class Channel:
         self._last_error = "not connected yet"
         self._is_shut_down = False
         self._settings_waiters: dict[Connection, Pending[None]] = {}
+        self.retries = Retries(options.retry, loop=loop, place=self._place_again, on_result=observer.retried)
 
     # Calls
 
@@ -93,38 +96,44 @@ class Channel:
         deadline_s: float,
         metadata: HeaderList,
         waits_for_ready: bool = False,
+        is_idempotent: bool = False,
     ) -> UnaryCall:
         """Start a unary call of `/package.Service/Method`; await what comes back.
 
         `deadline_s` is a time of the loop's clock. The metadata must be sendable (`grpc/metadata.py`).
         """
         call = UnaryCall(
-            self, self._head(path), message, deadline_s=deadline_s, metadata=metadata, waits_for_ready=waits_for_ready
+            self,
+            self._heads.of(path),
+            message,
+            deadline_s=deadline_s,
+            metadata=metadata,
+            waits_for_ready=waits_for_ready,
+            is_idempotent=is_idempotent,
         )
         self._place(call)
         return call
 
     def stream(
-        self, path: bytes, *, deadline_s: float, metadata: HeaderList, waits_for_ready: bool = False
+        self,
+        path: bytes,
+        *,
+        deadline_s: float,
+        metadata: HeaderList,
+        waits_for_ready: bool = False,
+        is_idempotent: bool = False,
     ) -> StreamCall:
         """Start a call with any number of messages each way."""
         call = StreamCall(
-            self, self._head(path), deadline_s=deadline_s, metadata=metadata, waits_for_ready=waits_for_ready
+            self,
+            self._heads.of(path),
+            deadline_s=deadline_s,
+            metadata=metadata,
+            waits_for_ready=waits_for_ready,
+            is_idempotent=is_idempotent,
         )
         self._place(call)
         return call
-
-    def _head(self, path: bytes) -> CallHead:
-        head = self._heads.get(path)
-        if head is None:
-            # Bounded by the methods of the schema: paths come from routes, never from clients.
-            head = self._heads[path] = CallHead(
-                path=path,
-                authority=self._authority,
-                is_tls=self.target.tls is not None,
-                user_agent=self._options.user_agent.encode(),
-            )
-        return head
 
     def _place(self, call: Call[Any]) -> None:
         connection = self._pick()
@@ -156,16 +165,13 @@ class Channel:
             call.expire(now_s)
             return
         if self._is_shut_down:
-            call._release(0)
-            call._end(unavailable("the gateway is shutting down", "SHUTTING_DOWN"))
+            call.abandon(unavailable("the gateway is shutting down", "SHUTTING_DOWN"))
             return
         if self.state is State.TRANSIENT_FAILURE and not call.waits_for_ready:
-            call._release(0)
-            call._end(self._unreachable())
+            call.abandon(self._unreachable())
             return
         if len(self._queue) >= self._options.max_queued_calls:
-            call._release(0)
-            call._end(
+            call.abandon(
                 unavailable("too many requests are waiting for this service", "UPSTREAM_QUEUE_FULL", service=self.name)
             )
             return
@@ -207,8 +213,7 @@ class Channel:
 
     def _fail_queue(self) -> None:
         for call in [call for call in self._queue if not call.waits_for_ready]:
-            call._release(0)
-            call._end(self._unreachable())
+            call.abandon(self._unreachable())
 
     def _unreachable(self) -> GatewayError:
         return failures.unreachable(self.name, self._last_error)
@@ -258,8 +263,8 @@ class Channel:
             self._retry_timer = None
         self._last_error = "the gateway is shutting down"
         for call in list(self._queue):
-            call._release(0)
-            call._end(self._unreachable())
+            call.abandon(self._unreachable())
+        self.retries.close(self._unreachable)
         tasks = list(self._connecting)
         for task in tasks:
             task.cancel()
@@ -311,7 +316,7 @@ class Channel:
         except (OSError, TlsError, ValueError) as error:
             # ValueError: a host or TLS domain that no resolver and no certificate can have.
             connection.abort(str(error))
-            self._failed(started_s, _describe(error, is_tls=self.target.tls is not None))
+            self._failed(started_s, failures.describe(error, is_tls=self.target.tls is not None))
         except BaseException:
             connection.abort("cancelled")
             raise
@@ -440,11 +445,3 @@ class Channel:
             self._observer.disconnected(reason)
             if self._queue and not self._ready:
                 self._connect()
-
-
-def _describe(error: Exception, *, is_tls: bool) -> str:
-    text = str(error) or type(error).__name__
-    if is_tls and isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
-        # Not every server says why it hangs up during the handshake, and this is why most do.
-        return f"{text} before HTTP/2 began; the server may demand a client certificate that it accepts"
-    return text

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from .retries import NO_RETRIES, RetryPolicy
+
 INITIAL_BACKOFF_S: Final = 1.0
 BACKOFF_FACTOR: Final = 1.6
 MAX_BACKOFF_S: Final = 120.0
@@ -39,6 +41,10 @@ class ChannelOptions:
     max_queued_calls: int = 1_000
     reconnect_grace_s: float = DEFAULT_RECONNECT_GRACE_S
     user_agent: str = "api-gateway"
+    retry: RetryPolicy = NO_RETRIES
+    """For calls that are said to be idempotent."""
+    compressed_from_bytes: int | None = None
+    """Shortest message that is sent compressed; None: none is."""
 
 
 class ChannelObserver(Protocol):
@@ -55,3 +61,6 @@ class ChannelObserver(Protocol):
 
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
         """An attempt failed; the next one follows after `retry_in_s`."""
+
+    def retried(self, result: str) -> None:
+        """A retry ended: `succeeded`, `failed`; or there was none: `throttled`, `refused` (`retries.py`)."""

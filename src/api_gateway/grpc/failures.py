@@ -135,3 +135,12 @@ def metadata_too_large(service: str) -> GatewayError:
         http=431,
         metadata={"service": service},
     )
+
+
+def describe(error: Exception, *, is_tls: bool) -> str:
+    """Return for operators why a connection could not be opened."""
+    text = str(error) or type(error).__name__
+    if is_tls and isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
+        # Not every server says why it hangs up during the handshake, and this is why most do.
+        return f"{text} before HTTP/2 began; the server may demand a client certificate that it accepts"
+    return text

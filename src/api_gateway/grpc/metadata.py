@@ -97,6 +97,12 @@ def read_status(trailers: Iterable[tuple[bytes, bytes]]) -> Status | None:
     return Status(code=code, message=message, details=details)
 
 
+def read_pushback(trailers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return `grpc-retry-pushback-ms` (gRFC A6), None when there is none; several make one that nobody can parse."""
+    found = [value for name, value in trailers if name == b"grpc-retry-pushback-ms"]
+    return b",".join(found) if found else None
+
+
 def status_without_grpc(http_status: int, content_type: bytes, body: bytes) -> Status:
     """Return the status of an answer that was not gRPC (grpc doc/http-grpc-status-mapping.md)."""
     shown = body[:200].decode("utf-8", "replace")

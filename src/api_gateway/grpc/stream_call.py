@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from ngh2 import ErrorCode
 
@@ -13,8 +14,13 @@ from ..model.message import HeaderList
 from ..model.status import Code
 from ..waiting import Pending
 from . import failures
-from .call import Call, CallHead, CallOwner
-from .framing import FramingError, MessageReader, encode_message
+from .call import Call, CallOwner
+from .call_head import CallHead
+from .compression import IDENTITY
+from .framing import FramingError, MessageReader
+
+MAX_KEPT_BYTES: Final = 64 * 1024
+"""Most that is kept of what was sent, so that it can be sent again; beyond it the call is committed (gRFC A6)."""
 
 
 class StreamCall(Call[None]):
@@ -27,13 +33,14 @@ class StreamCall(Call[None]):
 
     __slots__ = (
         "_can_send",
-        "_has_sent",
+        "_is_replayable",
         "_is_send_closed",
+        "_kept",
         "_messages",
-        "_outbox",
         "_reader",
         "_receiver",
         "_sender",
+        "_sent_bytes",
         "_unconsumed_bytes",
     )
 
@@ -45,17 +52,28 @@ class StreamCall(Call[None]):
         deadline_s: float,
         metadata: HeaderList,
         waits_for_ready: bool = False,
+        is_idempotent: bool = False,
     ) -> None:
-        super().__init__(owner, head, deadline_s=deadline_s, metadata=metadata, waits_for_ready=waits_for_ready)
+        super().__init__(
+            owner,
+            head,
+            deadline_s=deadline_s,
+            metadata=metadata,
+            waits_for_ready=waits_for_ready,
+            is_idempotent=is_idempotent,
+        )
         self._reader = MessageReader(owner.max_message_bytes)
-        self._messages: deque[bytes] = deque()
+        self._messages: deque[tuple[bool, bytes]] = deque()
+        """Whether it is compressed, and the message."""
         self._unconsumed_bytes = 0
         self._receiver: Pending[None] | None = None
         self._sender: Pending[None] | None = None
-        self._outbox: list[bytes] = []
+        self._kept: list[bytes] = []
+        """Everything sent so far, as long as it may have to be sent again."""
+        self._sent_bytes = 0
+        self._is_replayable = True
         self._is_send_closed = False
         self._can_send = True
-        self._has_sent = False
 
     async def send(self, message: bytes) -> None:
         """Send one message; waits while the backend's window is full. Raises GatewayError when the call has ended."""
@@ -65,13 +83,28 @@ class StreamCall(Call[None]):
         if self._is_done:
             self.result()
             raise GatewayError(Code.CANCELLED, "the service ended the call", source=Source.UPSTREAM)
-        data = encode_message(message)
+        data = self._head.encode(message)
         if self._connection is None:
-            self._outbox.append(data)
+            # Goes out with the head. One message at a time, so that no more wait than the backend would take.
+            self._keep(data)
             self._can_send = False
-        else:
-            self._has_sent = True
-            self._can_send = self._connection.send_data(self._stream_id, data)
+            return
+        self._keep(data)
+        self._drop_if_too_much()
+        self._can_send = self._connection.send_data(self._stream_id, data)
+
+    def _keep(self, data: bytes) -> None:
+        self._sent_bytes += len(data)
+        if self._is_replayable:
+            self._kept.append(data)
+
+    def _drop_if_too_much(self) -> None:
+        if self._is_replayable and self._sent_bytes > MAX_KEPT_BYTES:
+            self._committed()
+
+    def _committed(self) -> None:
+        self._is_replayable = False
+        self._kept.clear()
 
     def close_send(self) -> None:
         """Tell the backend that no more messages follow (half-close)."""
@@ -95,10 +128,20 @@ class StreamCall(Call[None]):
                 await self._receiver
             elif await self._is_silent(self._receiver, timeout_s):
                 raise TimeoutError
-        message = self._messages.popleft()
+        is_compressed, message = self._messages.popleft()
         if not self._messages and self._unconsumed_bytes:
             self._give_back()
-        return message
+        return self._inflate(message) if is_compressed else message
+
+    def _inflate(self, message: bytes) -> bytes:
+        # Only now, one at a time: what waits in the window may hold a thousand times its size.
+        try:
+            return self._plain(message)
+        except FramingError as problem:
+            error = failures.unreadable(self._owner.name, problem)
+            self._messages.clear()
+            self.abandon(error)
+            raise error from None
 
     async def _is_silent(self, receiver: Pending[None], timeout_s: float) -> bool:
         alarm = _Alarm(receiver)
@@ -129,18 +172,16 @@ class StreamCall(Call[None]):
         super().stream_closed(error_code, reason)
 
     def _open(self, connection: Connection, headers: Headers) -> int:
-        body = b"".join(self._outbox)
+        body = b"".join(self._kept)
         # Set here already: the sender that is woken sends on it before this returns.
         self._stream_id = connection.open_stream(headers, self, body=body or None, end=self._is_send_closed)
-        self._outbox.clear()
-        self._has_sent = bool(body)
+        self._drop_if_too_much()
         self._can_send = True
         _wake(self._sender)
         return self._stream_id
 
     def _can_retry(self) -> bool:
-        # What was sent is not kept; only a stream without a first message can be placed again.
-        return not self._has_sent
+        return self._is_replayable
 
     def _is_cut(self) -> bool:
         return not self._reader.is_empty
@@ -149,9 +190,9 @@ class StreamCall(Call[None]):
         # Counted before it is read: what cannot be read is given back with the end of the stream.
         self._unconsumed_bytes += len(data)
         for is_compressed, message in self._reader.feed(data):
-            if is_compressed:
+            if is_compressed and self._encoding == IDENTITY:
                 raise FramingError("a compressed message without grpc-encoding")
-            self._messages.append(message)
+            self._messages.append((is_compressed, message))
         if self._messages:
             _wake(self._receiver)
         else:
@@ -163,12 +204,14 @@ class StreamCall(Call[None]):
         self._consume(size_bytes)
 
     def _reset_if_open(self) -> None:
-        if not self._is_send_closed and self._connection is not None:
+        # Small requests that were closed are out by now; of a large one the backend may not have read all.
+        if (not self._is_send_closed or self._sent_bytes > 16_384) and self._connection is not None:
             self._connection.reset_stream(self._stream_id, ErrorCode.NO_ERROR)
 
     def _end(self, error: GatewayError | None) -> None:
         if error is None and self._is_cut():
             error = failures.cut_short(self._owner.name)
+        self._settle(error)
         if error is None:
             self.resolve(None)
         else:

@@ -55,6 +55,8 @@ class GatewayError(Exception):
         self.close = close
         """Whether the client connection must be closed after the answer."""
         self.log_reason = log_reason
+        self.attempts = 1
+        """Times the backend was called before it was given up."""
 
 
 def bad_request(message: str, reason: str = "BAD_REQUEST", *, close: bool = False, **metadata: str) -> GatewayError:

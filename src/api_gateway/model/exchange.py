@@ -9,6 +9,7 @@ class Exchange:
     """What is known about one request. The parts it passes fill it in; telemetry reads it once, at the end."""
 
     __slots__ = (
+        "attempts",
         "called_s",
         "client_address",
         "client_key",
@@ -56,6 +57,8 @@ class Exchange:
         self.trace_sampled = False
         self.status = 0
         """HTTP status sent, 0 until then."""
+        self.attempts = 0
+        """Times the backend was called, 0 when it was not."""
         self.grpc_code: int | None = None
         """gRPC status the backend's call ended with; None when no backend was called."""
         self.error_reason = ""

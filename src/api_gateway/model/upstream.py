@@ -18,6 +18,13 @@ class UnaryReply(Protocol):
     """Metadata that came after it, without the status."""
 
 
+class UpstreamReply(UnaryReply, Protocol):
+    """The same, of a call that may have been tried again."""
+
+    attempts: int
+    """Times it was tried."""
+
+
 class UnaryCaller(Protocol):
     """A channel to one service."""
 
@@ -31,6 +38,7 @@ class UnaryCaller(Protocol):
 class MessageStream(Protocol):
     """A call with any number of messages each way."""
 
+    attempts: int
     headers: HeaderList
     trailers: HeaderList
 
@@ -51,7 +59,17 @@ class MessageStream(Protocol):
 
 
 class Upstream(UnaryCaller, Protocol):
-    """A channel to one service, for calls of both kinds."""
+    """A channel to one service, for calls of both kinds.
 
-    def stream(self, path: bytes, *, deadline_s: float, metadata: HeaderList) -> MessageStream:
+    What `is_idempotent` may be tried again, as the service's settings say.
+    """
+
+    def unary(
+        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+    ) -> Awaitable[UpstreamReply]:
+        """Call as a `UnaryCaller` does."""
+
+    def stream(
+        self, path: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+    ) -> MessageStream:
         """Start a call of `/package.Service/Method` with any number of messages each way. `deadline_s` is monotonic."""

@@ -33,4 +33,6 @@ class Route:
     registry: Registry
     """Types of the service, for error details."""
     channel: Upstream
+    is_idempotent: bool
+    """Whether a call that failed may be tried again (semantics 31)."""
     policies: tuple[Policy, ...]

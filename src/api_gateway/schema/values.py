@@ -47,6 +47,8 @@ class Method:
     is_server_streaming: bool
     has_no_side_effects: bool
     """Whether the author declared `idempotency_level = NO_SIDE_EFFECTS`."""
+    is_idempotent: bool
+    """Whether the author declared it to be: `NO_SIDE_EFFECTS` or `IDEMPOTENT`."""
     rules: tuple[HttpRule, ...]
     """HTTP bindings from `google.api.http`, the main one first; empty when there is no annotation."""
 

@@ -81,6 +81,8 @@ class AccessLog:
         code = exchange.grpc_code
         if code is not None:
             fields["grpc_status"] = _CODE_NAMES[code] if 0 <= code < len(_CODE_NAMES) else "UNKNOWN"
+        if exchange.attempts > 1:
+            fields["attempts"] = exchange.attempts
         if exchange.error_reason:
             fields["reason"] = exchange.error_reason
         if exchange.user_id:

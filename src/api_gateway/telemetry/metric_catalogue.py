@@ -104,8 +104,8 @@ IN_FLIGHT: Final = Family(
 RETRIES: Final = Family(
     name="api_gateway_retries_total",
     kind=Kind.COUNTER,
-    labels=("service",),
-    meaning="Calls to a backend that were tried again.",
+    labels=("service", "result"),
+    meaning="Calls to a backend that were tried again, or could have been, by what became of it.",
 )
 REFRESHES: Final = Family(
     name="api_gateway_discovery_refreshes_total",

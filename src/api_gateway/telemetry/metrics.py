@@ -148,9 +148,9 @@ class Metrics:
         """Return the gauge of open connections to a service."""
         return self._bind(catalogue.ACTIVE_CONNECTIONS, service)
 
-    def retries(self, service: str) -> Series:
-        """Return the counter of calls to a service that were tried again."""
-        return self._bind(catalogue.RETRIES, service)
+    def retries(self, service: str, result: str) -> Series:
+        """Return the counter of retries of calls to a service; `result` is one that `grpc/retries.py` reports."""
+        return self._bind(catalogue.RETRIES, service, result)
 
     def auth_failures(self, reason: str) -> Series:
         """Return the counter of one reason; reasons are constants of ours, never parts of a request."""

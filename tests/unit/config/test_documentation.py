@@ -11,7 +11,8 @@ import pytest
 from api_gateway.config.keys import known_keys, section_at
 from api_gateway.config.loader import load_settings
 from api_gateway.config.problem import ConfigError, KeyPath
-from api_gateway.config.settings import Section, Settings
+from api_gateway.config.section import Section
+from api_gateway.config.settings import Settings
 from scripts.configuration_reference import DOCUMENT, renewed, tables
 
 ROOT = Path(__file__).parents[3]

@@ -13,7 +13,8 @@ from api_gateway.config import explain
 from api_gateway.config.keys import is_secret, section_at
 from api_gateway.config.loader import load_settings
 from api_gateway.config.problem import ConfigError, KeyPath
-from api_gateway.config.settings import Section, Settings
+from api_gateway.config.section import Section
+from api_gateway.config.settings import Settings
 
 SERVICE = 'services: {users: {endpoint: "http://users:50051"}}\n'
 

@@ -15,11 +15,11 @@ from api_gateway.config.keys import (
     takes_only_text,
 )
 from api_gateway.config.problem import KeyPath
+from api_gateway.config.section import Section
 from api_gateway.config.settings import (
     CircuitBreakerSettings,
     JwtSettings,
     RouteOverride,
-    Section,
     ServiceSettings,
     Settings,
 )

@@ -36,11 +36,18 @@ def override(**fields: Any) -> RouteOverride:
 
 
 def test_semantics_2_override_takes_every_key() -> None:
-    entry = override(http_path="/v2/{id=users/*}", http_method="patch", body="id", response_body="name", timeout_ms=7)
+    entry = override(
+        http_path="/v2/{id=users/*}",
+        http_method="patch",
+        body="id",
+        response_body="name",
+        timeout_ms=7,
+        idempotent=True,
+    )
     (route,) = apply_overrides([entry], OFFERS).routes
     assert (route.service, route.method, route.source) == ("users", METHODS["user.UserService/Find"], Source.OVERRIDE)
     assert (route.verb, route.template.text, route.variables) == ("PATCH", "/v2/{id=users/*}", ("id",))
-    assert (route.body, route.response_body, route.timeout_ms) == ("id", "name", 7)
+    assert (route.body, route.response_body, route.timeout_ms, route.is_idempotent) == ("id", "name", 7, True)
 
 
 @pytest.mark.parametrize(

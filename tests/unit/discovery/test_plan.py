@@ -310,7 +310,7 @@ def test_plan_is_ready_for_json() -> None:
     assert printed["routes"][0] == {
         "verb": "GET", "path": "/api/orders", "service": "c", "method": "shop.v1.OrderService/ListOrders",
         "streaming": "unary", "variables": [], "body": "", "response_body": "", "timeout_ms": None,
-        "source": "convention",
+        "idempotent": True, "source": "convention",
     }  # fmt: skip
     assert printed["conflicts"][0]["winner"]["service"] == "a"
     assert printed["rejected_overrides"][0]["reason"] == "no service offers this method"

@@ -28,6 +28,7 @@ AS_DICT = {
     "body": "",
     "response_body": "",
     "timeout_ms": 3,
+    "idempotent": True,
     "source": "override",
 }
 

@@ -76,3 +76,29 @@ def test_rule_that_does_not_fit_is_refused_with_the_reason(method: Method, rule:
 def test_semantics_3_any_http_method_can_be_bound(method: Method, verb: str) -> None:
     route = plan_rule("svc", method, HttpRule(verb=verb, template="/x"), Source.ANNOTATION)
     assert route.verb == verb.upper()
+
+
+@pytest.mark.parametrize(
+    ("verb", "level", "stated", "expected"),
+    [
+        ("GET", "", None, True),
+        ("get", "", None, True),
+        ("POST", "", None, False),
+        ("PUT", "", None, False),
+        ("*", "", None, False),
+        ("POST", "NO_SIDE_EFFECTS", None, True),
+        ("DELETE", "IDEMPOTENT", None, True),
+        ("POST", "IDEMPOTENCY_UNKNOWN", None, False),
+        ("GET", "NO_SIDE_EFFECTS", False, False),
+        ("POST", "", True, True),
+    ],
+)
+def test_semantics_31_what_may_be_tried_again(verb: str, level: str, stated: bool | None, expected: bool) -> None:
+    """GET, and what the schema declares; an override's own word is stronger."""
+    option = f"{{ option idempotency_level = {level}; }}" if level else ";"
+    schema = schema_from_text(
+        f'syntax = "proto3"; package p; message M {{}} service S {{ rpc A(M) returns (M) {option} }}'
+    )
+    rule = HttpRule(verb=verb, template="/a")
+    route = plan_rule("svc", method_of(schema, "p.S/A"), rule, Source.OVERRIDE, is_idempotent=stated)
+    assert route.is_idempotent is expected

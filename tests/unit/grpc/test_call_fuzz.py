@@ -10,8 +10,8 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_gateway.grpc.call import UnaryCall
 from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.grpc.unary_call import UnaryCall
 from tests.support import h2_frames
 from tests.support.h2_frames import Setting
 from tests.support.memory_link import MemoryLink

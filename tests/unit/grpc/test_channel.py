@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from api_gateway.grpc.call import UnaryCall
 from api_gateway.grpc.connectivity import ChannelOptions, State
 from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.status import Code
 from tests.support.channels import TestedChannel, channel_to, code_of, error_of, finished

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from api_gateway.grpc.stream_call import MAX_KEPT_BYTES
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.status import Code
-from tests.support.h2_frames import Error, Kind, data, rst_stream
+from tests.support.h2_frames import MAX_STREAM_ID, Error, Kind, data, goaway, rst_stream
 from tests.support.memory_link import MemoryLink
 from tests.support.scripted_peer import prefixed
 from tests.unit.grpc.test_call import Ended, nothing_left
@@ -113,4 +114,65 @@ def test_silence_is_told_and_the_call_goes_on(link: MemoryLink) -> None:
     link.loop.advance(1.0)
     assert not call.done()
     call.cancel()
+    nothing_left(link)
+
+
+# Placed again
+
+
+@pytest.mark.parametrize("size_bytes", [0, 10, MAX_KEPT_BYTES - 5, MAX_KEPT_BYTES])
+def test_a_refused_stream(link: MemoryLink, size_bytes: int) -> None:
+    """G61, G63: placed again as long as all it sent is kept; what is too much commits it."""
+    call = link.stream()
+    if size_bytes:
+        assert Ended(call.send(bytes(size_bytes))).is_done
+    link.frames()
+    link.feed(rst_stream(1, Error.REFUSED_STREAM))
+    is_kept = size_bytes + 5 <= MAX_KEPT_BYTES
+    assert link.owner.retried == ([call] if is_kept else [])
+    assert call.done() is not is_kept
+    call.cancel()
+    nothing_left(link)
+
+
+def test_a_stream_that_was_overtaken_by_goaway(link: MemoryLink) -> None:
+    """G63: its messages went with the head that was not sent, and go again with the next one."""
+    first = link.unary()
+    link.frames()
+    call = link.stream()
+    assert Ended(call.send(b"first")).is_done
+    link.feed(goaway(MAX_STREAM_ID))
+    assert link.frames(Kind.HEADERS) == []
+    assert (link.owner.retried, call.done()) == ([call], False)
+    other = MemoryLink(loop=link.loop)
+    other.greet()
+    call.start(other.connection)
+    assert b"".join(each.payload for each in other.frames(Kind.DATA)) == prefixed(b"first")
+    call.cancel()
+    first.cancel()
+    nothing_left(link)
+
+
+def test_an_answer_ends_the_keeping(link: MemoryLink) -> None:
+    """G61: a response head commits the call; nothing more is kept."""
+    call = link.stream()
+    assert Ended(call.send(b"first")).is_done
+    assert call._kept
+    link.feed(link.head(1))
+    assert call._kept == []
+    assert Ended(call.send(b"second")).is_done
+    assert call._kept == []
+    call.cancel()
+    nothing_left(link)
+
+
+def test_a_long_request_that_was_answered_early_is_given_up(link: MemoryLink) -> None:
+    """The backend's answer ends the call; what it has not read of a closed request is reset, not left lying."""
+    call = link.stream()
+    assert Ended(call.send(bytes(200_000))).is_done
+    call.close_send()
+    link.frames()
+    link.feed(link.head(1), link.trailers(1))
+    assert call.done()
+    assert [each.number for each in link.frames(Kind.RST_STREAM)] == [Error.NO_ERROR]
     nothing_left(link)

@@ -75,7 +75,7 @@ def test_metrics_told_by_others(metrics: Metrics) -> None:
     metrics.auth_failures("expired").add()
     metrics.rate_limit_exceeded("/api/users").add()
     metrics.rate_limit_exceeded("").add()
-    metrics.retries("users").add()
+    metrics.retries("users", "succeeded").add()
     metrics.rate_limit_store_errors.add()
     metrics.schema_read("users", "ok", 100.0)
     metrics.schema_read("users", "failed", 150.0)
@@ -93,7 +93,7 @@ def test_metrics_told_by_others(metrics: Metrics) -> None:
     assert page.value("gateway_auth_failures_total", reason="expired") == 1
     assert page.value("gateway_rate_limit_exceeded_total", route="/api/users") == 1
     assert page.value("gateway_rate_limit_exceeded_total", route="_unmatched") == 1
-    assert page.value("api_gateway_retries_total", service="users") == 1
+    assert page.value("api_gateway_retries_total", service="users", result="succeeded") == 1
     assert page.value("api_gateway_rate_limit_store_errors_total") == 1
     assert page.value("api_gateway_discovery_refreshes_total", service="users", result="ok") == 1
     assert page.value("api_gateway_discovery_refreshes_total", service="users", result="failed") == 1

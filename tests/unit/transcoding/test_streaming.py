@@ -27,6 +27,7 @@ class FakeStream:
     """A server stream whose messages and end the test writes down."""
 
     def __init__(self, *messages: bytes | Exception | None) -> None:
+        self.attempts = 1
         self.headers: HeaderList = []
         self.trailers: HeaderList = []
         self.messages = list(messages)

@@ -1,0 +1,77 @@
+"""Compression of single messages (grpc doc/compression.md). Each message has a context of its own."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from .framing import FramingError
+
+GZIP: Final = b"gzip"
+IDENTITY: Final = b"identity"
+ACCEPTED: Final = b"identity,gzip"
+"""What `grpc-accept-encoding` says. `deflate` is read too, but nobody is asked for it."""
+
+_WINDOW_BITS: Final = {GZIP: 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+"""How zlib is told the format: deflate means the zlib format, as in HTTP."""
+_INPUT_SLICE_BYTES: Final = 16 * 1024
+_OUTPUT_SLICE_BYTES: Final = 64 * 1024
+_LEVEL: Final = 1
+"""The quickest: messages of a few kB get to 1.1 times the size of level 6 in a third of the time."""
+
+
+def is_known(encoding: bytes) -> bool:
+    """Whether messages of this `grpc-encoding` can be read."""
+    return encoding in _WINDOW_BITS
+
+
+def encode_compressed(message: bytes) -> bytes:
+    """Return one message with its prefix, compressed with gzip unless that makes it longer."""
+    packed = zlib.compress(message, _LEVEL, _WINDOW_BITS[GZIP])
+    if len(packed) >= len(message):
+        return b"\0" + len(message).to_bytes(4, "big") + message
+    return b"\1" + len(packed).to_bytes(4, "big") + packed
+
+
+def decompress(encoding: bytes, message: bytes, max_message_bytes: int) -> bytes:
+    """Return what a compressed message holds.
+
+    Raises FramingError: for broken, cut or trailing data, and as soon as more than `max_message_bytes` have come out,
+    so that a small message that holds a huge one takes no more memory than the limit.
+    """
+    engine = zlib.decompressobj(_WINDOW_BITS[encoding])
+    parts: list[bytes] = []
+    size_bytes = 0
+    try:
+        for start in range(0, len(message), _INPUT_SLICE_BYTES):
+            # In slices, because what zlib has not read yet it copies for every piece of output.
+            rest = message[start : start + _INPUT_SLICE_BYTES]
+            while rest:
+                part = engine.decompress(rest, _OUTPUT_SLICE_BYTES)
+                size_bytes += len(part)
+                if size_bytes > max_message_bytes:
+                    raise _too_large(max_message_bytes)
+                parts.append(part)
+                if engine.eof:
+                    break
+                rest = engine.unconsumed_tail
+            if engine.eof:
+                if engine.unused_data or start + _INPUT_SLICE_BYTES < len(message):
+                    raise FramingError(f"a {encoding.decode()} message with something behind its end")
+                break
+        last = engine.flush()
+    except zlib.error as problem:
+        raise FramingError(f"a message that is not {encoding.decode()}: {problem}") from None
+    if size_bytes + len(last) > max_message_bytes:
+        raise _too_large(max_message_bytes)
+    if not engine.eof:
+        raise FramingError(f"a {encoding.decode()} message without its end")
+    if last:
+        parts.append(last)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(max_message_bytes: int) -> FramingError:
+    return FramingError(
+        f"a compressed message holds more than the limit of {max_message_bytes} bytes", is_too_large=True
+    )
