@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import ByteSize
 from pydantic.fields import FieldInfo
@@ -81,6 +81,8 @@ def _row(path: KeyPath, field: FieldInfo) -> str:
 
 def _kind(kind: Any) -> str:
     origin = get_origin(kind)
+    if origin is Annotated:
+        return _kind(get_args(kind)[0])
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))
     if origin is list:

@@ -1,29 +1,35 @@
-"""Counts the JSON values that become a message each: those in `Struct`, `Value`, `ListValue` and `Any`.
+"""Counts the JSON values that become a message each without an object around them to show it.
 
-A number in a list of numbers costs a few bytes, a number in a `ListValue` a whole message: 10 MiB of them would take
-gigabytes and seconds.
+Those are values in `Struct`, `Value`, `ListValue` and `Any`, and lists and maps of wrappers, timestamps, durations and
+field masks. A number in a list of numbers costs a few bytes, a number in a `ListValue` a whole message: 10 MiB of them
+would take gigabytes and seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from protobuf import DescField, DescMessage
 
 from .fields import ANY, JSON_TYPES, SPECIAL_TYPES, element_of, fields_by_name, is_map, is_repeated
 
 _Tables = dict[str, dict[str, DescField]]
+_COMPACT: Final = SPECIAL_TYPES - JSON_TYPES - {ANY}
+"""Messages whose JSON is a single number or string."""
+COUNTED: Final = SPECIAL_TYPES
+"""Types of messages that may stand in JSON without an object around each."""
 
 
 def count_free_values(message: DescMessage, value: object) -> int:
-    """Return how many values the parsed JSON of a message has in places where any JSON may stand."""
+    """Return how many values the parsed JSON of a message has that become a message each, objects of fields apart."""
     if message.type_name in JSON_TYPES or message.type_name == ANY:
         return _count(value)
-    return sum(map(_count, _free_parts(message, value)))
+    return sum(_free_parts(message, value))
 
 
-def _free_parts(message: DescMessage, value: object) -> Iterator[object]:
-    """Iterate over the largest parts of `value` that are free JSON. Without recursion: it may be nested deeply."""
+def _free_parts(message: DescMessage, value: object) -> Iterator[int]:
+    """Iterate over the counts of the largest free parts of `value`. Without recursion: it may be nested deeply."""
     tables: _Tables = {}
     waiting = [(message, value)]
     while waiting:
@@ -39,8 +45,10 @@ def _free_parts(message: DescMessage, value: object) -> Iterator[object]:
             if field is None or not isinstance(element, DescMessage):
                 continue
             if element.type_name in JSON_TYPES or element.type_name == ANY:
-                yield item
-            elif element.type_name not in SPECIAL_TYPES:
+                yield _count(item)
+            elif element.type_name in _COMPACT:
+                yield len(_items(field, item))
+            else:
                 waiting += [(element, inner) for inner in _items(field, item)]
 
 
@@ -53,13 +61,12 @@ def _items(field: DescField, item: object) -> list[object]:
 
 
 def _count(value: object) -> int:
-    total = 0
+    """Count a value and all inside it. Only objects and arrays are looked at one by one."""
+    total = 1
     waiting = [value]
     while waiting:
         part = waiting.pop()
-        total += 1
-        if isinstance(part, dict):
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
+        items = list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else []
+        total += len(items)
+        waiting += [item for item in items if isinstance(item, dict | list)]
     return total

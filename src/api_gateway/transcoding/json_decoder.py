@@ -7,8 +7,8 @@ from protobuf import DescMessage, Message, Registry
 from ..config.settings import TranscodingSettings
 from .any_types import AnyTypes
 from .explain import CODEC_ERRORS, explain
-from .fields import ANY, JSON_TYPES, reachable_messages
-from .free_values import count_free_values
+from .fields import ANY, reachable_messages
+from .free_values import COUNTED, count_free_values
 from .shape import Shape, is_suspicious, needs_check_always
 from .strict_json import MAX_LEVELS, MAX_MESSAGES, MIN_BYTES, check_levels, parse_json, too_many
 
@@ -26,8 +26,7 @@ class JsonDecoder:
         self._checks_always = needs_check_always(message)
         names = {inner.type_name for inner in reachable_messages(message)}
         self._holds_any = ANY in names
-        # An Any may hold a Struct as well.
-        self._holds_values = self._holds_any or not names.isdisjoint(JSON_TYPES)
+        self._holds_values = not names.isdisjoint(COUNTED)
 
     def decode(self, text: bytes) -> Message:
         """Return the message that a JSON text describes.

@@ -1,7 +1,8 @@
 """Strings from path, query and form into message fields (semantics 10 to 12).
 
 A key is a field path, `a.b`, in proto or JSON spelling, optionally with a map key at its end, `labels[colour]`. Keys
-are resolved once and remembered; setting a value is then a few attribute accesses.
+are resolved once and remembered; setting a value is then a few attribute accesses. Where a map holds messages the path
+goes on behind the key, `shelves[a].name`; such keys are resolved anew each time.
 """
 
 from __future__ import annotations
@@ -77,6 +78,21 @@ def resolve(
 
     Raises UnknownKeyError when there is none, ValueError when it cannot be given as text.
     """
+    place = _walk(message, key, tables)
+    return _target(place, settings, registry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A field somewhere inside a message; what the parts are is told in `Target`."""
+
+    path: str
+    parents: tuple[DescField, ...]
+    field: DescField
+    choices: tuple[tuple[str, str], ...]
+
+
+def _walk(message: DescMessage, key: str, tables: Tables) -> _Place:
     parents: list[DescField] = []
     choices: list[tuple[str, str]] = []
     names = key.split(".")
@@ -96,13 +112,82 @@ def resolve(
             choices.append((f"{path}{oneof.name}", f"{path}{field.name}"))
         path = f"{path}{field.name}."
         if position == len(names) - 1:
-            return _target(path[:-1], tuple(parents), field, tuple(choices), settings, registry)
+            return _Place(path=path[:-1], parents=tuple(parents), field=field, choices=tuple(choices))
         inner = message_of(field)
         if inner is None or inner.type_name in SPECIAL_TYPES:
             raise UnknownKeyError(names[position + 1], [])
         parents.append(field)
         owner = inner
     raise UnknownKeyError(key, [])
+
+
+def resolve_entry(
+    message: DescMessage, key: str, settings: TranscodingSettings, registry: Registry, tables: Tables, depth: int = 0
+) -> tuple[Target, str] | None:
+    """Find a field inside a message that a map holds, `shelves[a].name`; also return the map key at the end, if any.
+
+    None when the key has another form, or the map holds no messages with fields. Raises what `resolve` raises.
+    """
+    head, _, rest = key.partition("[")
+    map_key, closing, tail = rest.partition("].")
+    if not closing:
+        return None
+    # Counted over the whole key, so that no key leads to a message nested deeper; a map's entry is a message too.
+    depth += head.count(".") + 2
+    if depth + tail.count(".") >= MAX_DEPTH:
+        raise UnknownKeyError(key, [])
+    place = _walk(message, head, tables)
+    element = element_of(place.field)
+    if not is_map(place.field) or not isinstance(element, DescMessage) or element.type_name in SPECIAL_TYPES:
+        return None
+    inner, last_key = resolve_entry(element, tail, settings, registry, tables, depth) or _resolve_end(
+        element, tail, settings, registry, tables
+    )
+    prefix = f"{place.path}[{map_key}]."
+    target = Target(
+        path=f"{prefix}{inner.path}",
+        parents=place.parents,
+        field=inner.field,
+        put=_entry_setter(place.field, element, map_key, inner),
+        choices=(*place.choices, *((prefix + oneof, prefix + member) for oneof, member in inner.choices)),
+        is_single=inner.is_single,
+        takes_key=inner.takes_key,
+        expected=inner.expected,
+    )
+    return target, last_key
+
+
+def _resolve_end(
+    message: DescMessage, key: str, settings: TranscodingSettings, registry: Registry, tables: Tables
+) -> tuple[Target, str]:
+    head, bracket, rest = key.partition("[")
+    target = resolve(message, head, settings, registry, tables)
+    if target.takes_key and not rest.endswith("]"):
+        raise ValueError(f"expected a key in brackets, for example {head}[key]")
+    if bracket and not target.takes_key:
+        raise UnknownKeyError(key, [head])
+    return target, rest[:-1]
+
+
+def _entry_setter(
+    field: DescField, element: DescMessage, map_key: str, inner: Target
+) -> Callable[[Message, str, str], None]:
+    convert_key = converter_for(map_key_of(field))
+    assert convert_key is not None, "map keys are scalars"  # noqa: S101 # for the type checker
+    name = field.local_name
+
+    def put(message: Message, key: str, text: str) -> None:
+        entries: dict[object, Message] = getattr(message, name)
+        try:
+            converted = convert_key(map_key)
+        except ValueError:
+            raise bad_request(f"the map key {json.dumps(_short(map_key))} does not fit", "INVALID_PARAMETER") from None
+        entry = entries.get(converted)
+        if entry is None:
+            entry = entries[converted] = element.type()
+        inner.put(_innermost(entry, inner.parents), key, text)
+
+    return put
 
 
 class ParameterReader:
@@ -181,11 +266,11 @@ class ParameterReader:
                 ) from None
 
     def paths(self, pairs: Pairs) -> Iterable[str]:
-        """Iterate over the field paths, in proto spelling, that `pairs` set."""
+        """Iterate over the field paths, in proto spelling, that `pairs` set; maps as a whole."""
         for key, _ in pairs:
             found = self._find(key)
             if found is not None:
-                yield found[0].path
+                yield found[0].path.partition("[")[0]
 
     def _find(self, key: str) -> tuple[Target, str] | None:
         known = self._targets.get(key)
@@ -196,6 +281,11 @@ class ParameterReader:
         if entries is not None:
             return entries, rest[:-1]
         try:
+            if bracket and "]." in rest:
+                entry = resolve_entry(self._message, key, self._settings, self._registry, self._tables)
+                if entry is not None:
+                    self._refuse_taken(key, entry[0].path)
+                    return entry
             target = resolve(self._message, head, self._settings, self._registry, self._tables)
         except UnknownKeyError as error:
             if self._ignores_unknown:
@@ -226,7 +316,7 @@ class ParameterReader:
 
     def _refuse_taken(self, key: str, path: str) -> None:
         for taken, origin in self._taken.items():
-            if taken in ("*", path) or path.startswith(f"{taken}."):
+            if taken in ("*", path) or path.startswith((f"{taken}.", f"{taken}[")):
                 raise self._conflict(key, f"comes from the {origin}")
 
     def _conflict(self, key: str, message: str) -> GatewayError:
@@ -264,26 +354,20 @@ def path_setter(
     return target, set_variable
 
 
-def _target(
-    path: str,
-    parents: tuple[DescField, ...],
-    field: DescField,
-    choices: tuple[tuple[str, str], ...],
-    settings: TranscodingSettings,
-    registry: Registry,
-) -> Target:
+def _target(place: _Place, settings: TranscodingSettings, registry: Registry) -> Target:
+    field = place.field
     element = element_of(field)
     convert = converter_for(element)
     if convert is None and isinstance(element, DescMessage):
         convert = _json_converter(element, settings, registry)
     if convert is None:
-        raise ValueError(_no_text(path, field, element))
+        raise ValueError(_no_text(place.path, field, element))
     return Target(
-        path=path,
-        parents=parents,
+        path=place.path,
+        parents=place.parents,
         field=field,
         put=_put(field, convert),
-        choices=choices,
+        choices=place.choices,
         is_single=not is_repeated(field) and not is_map(field),
         takes_key=is_map(field),
         expected=expected(element) if not is_map(field) else f"a valid key, and as value {expected(element)}",
@@ -291,13 +375,11 @@ def _target(
 
 
 def _no_text(path: str, field: DescField, element: object) -> str:
-    if (
-        isinstance(element, DescMessage)
-        and element.fields
-        and message_of(field)
-        and element.type_name not in SPECIAL_TYPES
-    ):
-        return f"{path} is a message; give its fields, for example {path}.{element.fields[0].name}"
+    if isinstance(element, DescMessage) and element.fields and element.type_name not in SPECIAL_TYPES:
+        if is_map(field):
+            return f"{path} holds messages; give their fields, for example {path}[key].{element.fields[0].name}"
+        if message_of(field):
+            return f"{path} is a message; give its fields, for example {path}.{element.fields[0].name}"
     return f"{path} cannot be given as text"
 
 

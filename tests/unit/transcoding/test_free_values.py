@@ -12,6 +12,9 @@ from tests.unit.transcoding.scenes import descriptor
     ("name", "value", "count"),
     [
         pytest.param("Scalars", {"aString": "x"}, 0, id="none"),
+        pytest.param("Repeated", {"int64Values": [1, "2"], "masks": ["a"], "durations": ["1s"] * 3}, 6, id="compact"),
+        pytest.param("Maps", {"stringTimestamp": {"a": "x", "b": "y"}}, 2, id="map_of_compact"),
+        pytest.param("WellKnown", {"int64Value": 1}, 1, id="single_compact"),
         pytest.param("Repeated", {"int32s": [1] * 50, "values": [1, [2, 3]]}, 5, id="only_the_free_ones"),
         pytest.param(
             "WellKnown", {"struct": {"a": 1, "b": {"c": None}}, "any": {"@type": "x"}}, 6, id="struct_and_any"

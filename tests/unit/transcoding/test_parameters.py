@@ -54,6 +54,19 @@ def _read(name: str, query: str, **options: Any) -> Any:
             id="python_keywords",
         ),
         pytest.param(
+            "Maps",
+            "stringMessage[a].anInt32=5&stringMessage[a].a_string=x&string_message[b.c].aBool=true",
+            {"stringMessage": {"a": {"anInt32": 5, "aString": "x"}, "b.c": {"aBool": True}}},
+            id="fields_of_messages_in_a_map",
+        ),
+        pytest.param(
+            "Tree",
+            "named[a].named[b].name=x&named[a].left.name=y&named[a].attributes[k]=v",
+            {"named": {"a": {"named": {"b": {"name": "x"}}, "left": {"name": "y"}, "attributes": {"k": "v"}}}},
+            id="maps_of_messages_in_maps_of_messages",
+        ),
+        pytest.param("Maps", "stringString[a].b]=1", {"stringString": {"a].b": "1"}}, id="brackets_in_a_map_key"),
+        pytest.param(
             "Everything",
             "inner.level=HIGH&inner.id=x&tree.left.right.name=y",
             {"inner": {"level": "HIGH", "id": "x"}, "tree": {"left": {"right": {"name": "y"}}}},
@@ -364,3 +377,35 @@ def test_any_parameters_apply_or_give_the_declared_error(pairs: list[tuple[str, 
             reader.apply(descriptor(name).type(), pairs)
         except GatewayError as error:
             assert error.http == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "reason", "words"),
+    [
+        pytest.param("Tree", "named[a].name=5&named[a].name=6", "PARAMETER_CONFLICT", "given twice", id="twice"),
+        pytest.param("Maps", "stringMessage[a]=1", "INVALID_PARAMETER", "give their fields", id="whole_entry"),
+        pytest.param("Maps", "stringMessage[a].nope=1", "UNKNOWN_PARAMETER", "unknown", id="unknown_field"),
+        pytest.param("Maps", "stringMessage[a].anInt32=x", "INVALID_PARAMETER", "expected an integer", id="wrong_type"),
+        pytest.param("Maps", "stringMessage[a].anInt32[x]=1", "UNKNOWN_PARAMETER", "unknown", id="key_of_a_scalar"),
+        pytest.param("Maps", "stringString[a].b=1", "INVALID_PARAMETER", "a key in brackets", id="field_of_a_string"),
+        pytest.param("Tree", "named[a].attributes=1", "INVALID_PARAMETER", "a key in brackets", id="inner_map"),
+        pytest.param("Tree", "named[a]." * 101 + "name=x", "UNKNOWN_PARAMETER", "unknown", id="too_deep"),
+        pytest.param("Tree", "named[a]." + "left." * 99 + "name=x", "UNKNOWN_PARAMETER", "unknown", id="deep_below"),
+    ],
+)  # fmt: skip
+def test_fields_of_messages_in_maps_are_checked(name: str, query: str, reason: str, words: str) -> None:
+    """semantics 11, 12, H11."""
+    with pytest.raises(GatewayError, match=words) as caught:
+        _read(name, query)
+    assert (caught.value.http, caught.value.reason) == (400, reason)
+
+
+def test_keys_below_a_map_from_elsewhere_are_refused() -> None:
+    """semantics 10."""
+    with pytest.raises(GatewayError, match="comes from the body"):
+        _read("Maps", "stringMessage[a].anInt32=5", taken={"string_message": "body"})
+
+
+def test_deepest_key_is_a_message_that_can_be_sent() -> None:
+    """H11: as deep as protobuf implementations read."""
+    assert _read("Tree", "named[a]." * 40 + "left." * 9 + "name=x")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.model.errors import GatewayError
-from api_gateway.transcoding.query_text import MAX_PARAMETERS, MAX_QUERY_CHARS, parse_form, parse_query
+from api_gateway.transcoding.query_text import MANY_ESCAPES, MAX_PARAMETERS, MAX_QUERY_CHARS, parse_form, parse_query
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,20 @@ def test_any_text_parses_or_gives_the_declared_error(query: str) -> None:
         parse_query(query)
     except GatewayError as error:
         assert error.http == 400
+
+
+@given(st.text(st.sampled_from('ab"\\%+é☃\n\t\x00 &=/\x7f😀') | st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_many_escapes_are_decoded_like_few(text: str) -> None:
+    """The fast decoder agrees with the plain one."""
+    escaped = quote(text, safe="") + "%61" * (MANY_ESCAPES + 1)
+    plain = "a" * (MANY_ESCAPES + 1)
+    assert parse_query(f"k={escaped}") == [("k", text + plain)]
+    assert parse_query(f"k={quote(text, safe='')}") == [("k", text)]
+
+
+@pytest.mark.parametrize("value", ["%ff" * 99, "%c3" * 99, "%ed%a0%80" * 99], ids=["bytes", "cut", "surrogates"])
+def test_many_escapes_that_are_not_utf_8_are_refused(value: str) -> None:
+    """semantics 16."""
+    with pytest.raises(GatewayError, match="not valid UTF-8") as caught:
+        parse_query(f"a={value}")
+    assert caught.value.http == 400
