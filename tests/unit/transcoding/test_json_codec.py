@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from api_gateway.model.errors import GatewayError, Source
 from api_gateway.model.status import Code
 from tests.unit.transcoding.scenes import encoder, message_bytes
-from tests.unit.transcoding.strategies import POOL, message_class, messages, same_json
+from tests.unit.transcoding.strategies import POOL, message_class, messages, same_json, same_message
 
 _METHODS = {
     "everything.Scalars": "EchoScalars",
@@ -56,10 +56,10 @@ def _any(type_url: str, value: bytes) -> bytes:
 
 @pytest.mark.parametrize("option", _OPTIONS)
 @pytest.mark.parametrize("name", _METHODS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=42, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_writes_what_google_writes(name: str, option: str, data: st.DataObject) -> None:
-    """semantics 17: ProtoJSON exactly, with each option."""
+    """semantics 17: ProtoJSON exactly, with each option. 12 x 4 x 42 are 2,016 messages."""
     message = data.draw(messages(name))
     chosen: dict[str, Any] = {option: True} if option != "default" else {}
     kind, body = encoder(_METHODS[name], **chosen).encode(message.SerializeToString())
@@ -89,7 +89,7 @@ def test_google_reads_what_we_write(name: str, data: st.DataObject) -> None:
     expected = json_format.Parse(
         json_format.MessageToJson(message, descriptor_pool=POOL), message_class(name)(), descriptor_pool=POOL
     )
-    assert again.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
+    assert same_message(again, expected)
 
 
 _EMPTY_ANSWER: dict[str, str] = {
