@@ -49,7 +49,7 @@ class GrpcioServer:
 
 async def start(options: EchoOptions) -> GrpcioServer:
     """Serve as `options` say. Raises RuntimeError when the port is taken."""
-    journal = EchoJournal()
+    journal = EchoJournal(options.journal)
     policies = AuthPolicies(journal)
     statuses = health.aio.HealthServicer()
     beside = (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR, policy_pb2.DESCRIPTOR)

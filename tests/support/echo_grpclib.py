@@ -81,7 +81,7 @@ _CARDINALITIES = {(kind.client_streaming, kind.server_streaming): kind for kind 
 
 async def start(options: EchoOptions) -> GrpclibServer:
     """Serve as `options` say. Raises OSError when the port is taken."""
-    journal = EchoJournal()
+    journal = EchoJournal(options.journal)
     behaviour = EchoBehaviour(BACKEND, journal)
     schema = echo_schema(options.extra_methods)
     echo = Servable(schema.service, lambda method: _answer(method, behaviour))

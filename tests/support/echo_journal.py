@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.support.gen.echo_control_pb2 import (
     CANCELLED,
@@ -28,9 +30,14 @@ class _Entry:
 
 
 class EchoJournal:
-    """Counts starts and ends. Belongs to one event loop."""
+    """Counts starts and ends. Belongs to one event loop.
 
-    def __init__(self) -> None:
+    With a file, a line `EVENT id` is added to it for each: what was written is there even when this process is killed,
+    and several backends may share it.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = -1 if file is None else os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._entries: dict[str, _Entry] = defaultdict(_Entry)
         self._waiters: list[tuple[GetJournalRequest, asyncio.Future[None]]] = []
 
@@ -84,7 +91,15 @@ class EchoJournal:
         entry = self._entries.get(request.id, _Entry())
         return entry.counts[request.wait_for] >= (request.at_least or 1)
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
     def _count(self, request_id: str, event: JournalEvent) -> None:
+        if self._file >= 0:
+            os.write(self._file, f"{JournalEvent.Name(event)} {request_id}\n".encode())
         for key in {request_id, ALL}:
             self._entries[key].counts[event] += 1
         for request, reached in self._waiters:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from api_gateway.demo.server import call_at_end_of_stdin
@@ -32,6 +33,8 @@ class EchoOptions:
     tls: TlsFiles | None
     extra_methods: tuple[str, ...]
     has_auth_policy: bool
+    journal: Path | None
+    """Where executions are written too; see `EchoJournal`."""
 
 
 class EchoServer(Protocol):
@@ -73,6 +76,7 @@ def _options(backend: str) -> EchoOptions:
     parser.add_argument("--tls-client-ca", default="", help="PEM file; clients must show a certificate signed by it")
     parser.add_argument("--extra-method", action="append", default=[], help="one more method with this name")
     parser.add_argument("--auth-policy", action="store_true", help="also serve gateway.ServiceAuthPolicy")
+    parser.add_argument("--journal", type=Path, help="file to which executions are added")
     parsed = parser.parse_args()
     tls = TlsFiles(certificate=parsed.tls_cert, key=parsed.tls_key, client_ca=parsed.tls_client_ca)
     return EchoOptions(
@@ -81,4 +85,5 @@ def _options(backend: str) -> EchoOptions:
         tls=tls if parsed.tls_cert else None,
         extra_methods=tuple(parsed.extra_method),
         has_auth_policy=parsed.auth_policy,
+        journal=parsed.journal,
     )

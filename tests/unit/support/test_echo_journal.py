@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,14 @@ def test_clear_forgets() -> None:
         pass
     journal.clear()
     assert journal.read(ALL).started == 0
+
+
+def test_the_file_has_what_happened_and_is_shared(tmp_path: Path) -> None:
+    """A killed backend's executions still count (reliability 4.1)."""
+    path = tmp_path / "journal"
+    journals = [EchoJournal(path), EchoJournal(path)]
+    for number, journal in enumerate(journals):
+        with journal.execution(f"id-{number}", "a.B/C"):
+            pass
+        journal.close()
+    assert path.read_text().splitlines() == ["STARTED id-0", "COMPLETED id-0", "STARTED id-1", "COMPLETED id-1"]

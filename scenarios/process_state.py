@@ -1,0 +1,38 @@
+"""What the kernel says about a process: resident memory and open sockets. Linux only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_KIB: Final = 1024
+
+
+def rss_bytes(pids: Iterable[int]) -> int:
+    """Return the resident memory of processes together; those that have ended count nothing."""
+    return sum(_rss_bytes(pid) for pid in pids)
+
+
+def open_sockets(pids: Iterable[int]) -> int:
+    """Return how many sockets processes hold together."""
+    return sum(1 for pid in pids for target in _descriptors(pid) if target.startswith("socket:"))
+
+
+def _rss_bytes(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * _KIB
+    return 0
+
+
+def _descriptors(pid: int) -> list[str]:
+    found = []
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.append(os.readlink(entry.path))
+    return found
