@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled fuzz check format compile bench lock docs clean
+.PHONY: help demo test test-compiled fuzz check format compile bench faults lock docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ build/compiled/.stamp: $(VENV)/.dev setup.py $(shell find src -name '*.py')
 bench: $(VENV)/.bench build/compiled/.stamp ## Measure the gateway (compiled) beside Envoy, on this machine
 	PYTHONPATH=build/compiled $(BIN)/python -m bench
 
+faults: $(VENV)/.bench ## Break backends in every way and hold the gateway's figures against their lines; ARGS=B1,B7 chooses
+	$(BIN)/python -m scenarios $(ARGS)
+
 lock: $(VENV)/.dev ## Pin requirements/*.in again; ARGS=--upgrade renews the pins
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock-requirements $(ARGS)
 
@@ -63,7 +66,7 @@ docs: $(VENV)/.dev ## Write the tables of docs/configuration.md from the setting
 
 clean: ## Remove the virtual environment and everything that was generated
 	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
-	find src tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests bench scenarios scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf src/*.egg-info
 
 $(BIN)/python:

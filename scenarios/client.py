@@ -30,6 +30,16 @@ class ClientConnection(asyncio.Protocol):
         self._content_type = b""
         self._body = bytearray()
 
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of the present answer's body so far."""
+        return len(self._body)
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the socket."""
+        assert self._transport is not None
+        self._transport.pause_reading()
+
     async def ask(self, request: bytes) -> Outcome:
         """Send a request and return its whole answer, or why none came; the times are the caller's to fill in."""
         assert self._transport is not None
@@ -96,12 +106,8 @@ class ClientPool:
 
     async def ask(self, request: bytes) -> Outcome:
         """Send a request on a connection that waits, or on a new one."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_reusable:
-                break
-            self._all.discard(connection)
-        else:
+        connection = self._waiting()
+        if connection is None:
             try:
                 connection = await connect(self._port)
             except OSError as error:
@@ -113,6 +119,15 @@ class ClientPool:
         else:
             self._all.discard(connection)
         return outcome
+
+    def _waiting(self) -> ClientConnection | None:
+        """Return a connection that is open and idle."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_reusable:
+                return connection
+            self._all.discard(connection)
+        return None
 
     def close(self) -> None:
         """Close every connection."""

@@ -86,7 +86,9 @@ def plain(result: Result) -> str:
     """Return a scenario's figures for a terminal."""
     rows = [(mark.name, mark.figure, mark.line, mark.word) for mark in result.marks]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     return "\n".join([f"{result.name} {result.title}: {result.word} ({result.took_s:.0f} s)", *lines])
 
 
@@ -98,7 +100,10 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def _section(result: Result) -> str:
-    rows = [f"| {escaped(mark.name)} | {escaped(mark.figure)} | {escaped(mark.line)} | {mark.word} |" for mark in result.marks]
+    rows = [
+        f"| {escaped(mark.name)} | {escaped(mark.figure)} | {escaped(mark.line)} | {mark.word} |"
+        for mark in result.marks
+    ]
     head = ["| Figure | Measured | Line | |", "| --- | --- | --- | --- |"]
     return "\n".join([f"### {result.name}: {result.title}", "", *head, *rows])
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from scenarios.client import ClientPool, request_bytes
-from scenarios.oracle import Outcome, Question, Tally
+from scenarios.oracle import PLAIN, Outcome, Question, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class LoadShape:
     rate_per_s: float
     prefix: str = "echo"
     """Which service: see `request_bytes`."""
-    template: Question = Question(id="", seed=0)
+    template: Question = PLAIN
     """What all questions have in common; each gets an id and a seed of its own."""
 
 

@@ -55,6 +55,10 @@ class Question:
     """Value of `X-Request-Timeout`; none when empty."""
 
 
+PLAIN: Final = Question(id="", seed=0)
+"""What most questions are like; each gets an id and a seed of its own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a client saw of one request. Times are of the loop's clock, from when the request was due."""
@@ -104,7 +108,9 @@ class Tally:
             self.reasons[reason_of(outcome.body)] += 1
             self.errors.append(outcome)
         elif len(self.samples) < 5:
-            self.samples.append(f"{verdict.value}: {question.id} {outcome.status} {outcome.reason} {outcome.body[:200]!r}")
+            self.samples.append(
+                f"{verdict.value}: {question.id} {outcome.status} {outcome.reason} {outcome.body[:200]!r}"
+            )
         if outcome.took_s > question.deadline_s + LATE_S:
             self.overdue_s.append(outcome.took_s - question.deadline_s)
         return verdict
@@ -170,10 +176,15 @@ def is_error(status: int, document: Any) -> bool:
     if not isinstance(error, dict) or error.get("code") != status or not isinstance(error.get("message"), str):
         return False
     name = error.get("status")
-    return name in Code.__members__ and (status == BAD_GATEWAY or http_status(Code[name]) == status)
+    return (
+        isinstance(name, str)
+        and name in Code.__members__
+        and (status == BAD_GATEWAY or http_status(Code[name]) == status)
+    )
 
 
 def reason_of(body: bytes) -> str:
     """Return the reason in the ErrorInfo of an error, or its status when the backend stated it."""
     error = json.loads(body)["error"]
-    return next((detail["reason"] for detail in error.get("details", ()) if "reason" in detail), error["status"])
+    reasons = [detail["reason"] for detail in error.get("details", ()) if "reason" in detail]
+    return str(reasons[0] if reasons else error["status"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -32,7 +31,7 @@ def _rss_bytes(pid: int) -> int:
 def _descriptors(pid: int) -> list[str]:
     found = []
     with suppress(OSError):
-        for entry in os.scandir(f"/proc/{pid}/fd"):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                found.append(os.readlink(entry.path))
+                found.append(str(entry.readlink()))
     return found

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from scenarios.figures import Marks
 from scenarios.load import LoadShape, steady
-from scenarios.oracle import Question, Tally, Verdict
+from scenarios.oracle import PLAIN, Tally, Verdict
+from scenarios.patience import until_told
 from scenarios.process_state import open_sockets, rss_bytes
 from tests.support.gateway import RunningGateway, start_gateway
 
@@ -79,6 +80,9 @@ class Stage:
     scale: float = 1.0
     """Share of the full duration and number of requests; below 1 in a smoke run."""
     marks: Marks = field(default_factory=Marks)
+    """What the scenario's own line asks for."""
+    universal: Marks = field(default_factory=Marks)
+    """What every scenario must leave behind."""
 
     @property
     def is_full(self) -> bool:
@@ -102,8 +106,8 @@ class Stage:
         """Return how often each request was executed, by all backends together, those killed included."""
         if not self.journal.exists():
             return Counter()
-        lines = (line.split() for line in self.journal.read_text().splitlines())
-        return Counter(each[1] for each in lines if each[0] == "STARTED")
+        lines = (line.partition(" ") for line in self.journal.read_text().splitlines())
+        return Counter(request_id for event, _, request_id in lines if event == "STARTED" and request_id)
 
     @asynccontextmanager
     async def gateway(
@@ -142,12 +146,14 @@ class Stage:
             marks.note(f"{label}sample", sample)
 
     async def _warm_up(self, gateway: WatchedGateway, workers: int, prefixes: Sequence[str]) -> None:
-        async with asyncio.timeout(QUIESCE_S):
-            while await gateway.metric("api_gateway_workers") != workers:
-                await asyncio.sleep(_POLL_S)
+
+        async def is_complete() -> bool:
+            return await gateway.metric("api_gateway_workers") == workers
+
+        await until_told(is_complete, "all workers serve")
         for prefix in prefixes:
             await asyncio.to_thread(gateway.running.wait_until_routed, f"/{prefix}/v1/echo", method="POST")
-            shape = LoadShape(rate_per_s=WARM_RATE_PER_S, prefix=prefix, template=Question(id="", seed=0))
+            shape = LoadShape(rate_per_s=WARM_RATE_PER_S, prefix=prefix, template=PLAIN)
             async with steady(gateway.port, shape) as load:
                 await asyncio.sleep(self.seconds(WARM_UP_S, at_least_s=0.5))
             if load.tally.count(Verdict.OK) != load.tally.asked:
@@ -178,10 +184,11 @@ class Stage:
             if is_still or loop.time() - started_s > QUIESCE_S:
                 break
             await asyncio.sleep(_POLL_S)
-        self.marks.at_most("requests in flight afterwards", in_flight, 0)
-        self.marks.at_most("sockets leaked", leaked, 0)
-        self.marks.note("RSS warm", f"{gateway.warm_rss_bytes / _MIB:.1f} MiB")
-        self.marks.at_most("RSS afterwards / warm", rss_share, RSS_SHARE)
+        marks = self.universal
+        marks.at_most("requests in flight afterwards", in_flight, 0)
+        marks.at_most("sockets leaked", leaked, 0)
+        marks.note("RSS warm", f"{gateway.warm_rss_bytes / _MIB:.1f} MiB")
+        marks.at_most("RSS afterwards / warm", rss_share, RSS_SHARE)
 
     def _listen_to_log(self, gateway: WatchedGateway) -> None:
         """Mark complaints, those of the very end included."""
@@ -191,10 +198,10 @@ class Stage:
             for line in [*process.stdout.lines, *process.stderr.lines]
             if any(each in line for each in _COMPLAINTS) or '"level":"ERROR"' in line.replace(" ", "")
         ]
-        self.marks.equals("exceptions and lost tasks in the log", len(complaints), 0)
+        self.universal.equals("exceptions and lost tasks in the log", len(complaints), 0)
         for line in complaints[:3]:
-            self.marks.note("log", line[:300])
-        self.marks.equals("exit code", process.exit_code if process.exit_code is not None else -1, 0)
+            self.universal.note("log", line[:300])
+        self.universal.equals("exit code", process.exit_code if process.exit_code is not None else -1, 0)
 
 
 @asynccontextmanager

@@ -77,7 +77,7 @@ def listing(way_out: str, offenders: list[str]) -> str:
     return "\n  ".join([f"{way_out}:", *offenders])
 
 
-EVERYTHING = python_files("src", "tests", "bench", "scripts")
+EVERYTHING = python_files("src", "tests", "bench", "scenarios", "scripts")
 MODULES = [path for path in python_files("src") if path.name != "__init__.py"]
 
 

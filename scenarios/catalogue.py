@@ -1,0 +1,33 @@
+"""All scenarios, in the order of their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from scenarios import draining, frozen, killed, refusing, streams
+from scenarios.stage import Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One line of the list."""
+
+    name: str
+    """Its number in reliability 4.2."""
+    title: str
+    run: Callable[[Stage], Awaitable[None]]
+
+
+SCENARIOS: Final = (
+    Scenario(name="B1", title="the only backend is killed and comes back after 3 s", run=killed.killed_and_restarted),
+    Scenario(name="B4", title="the backend is killed in the middle of 50 streams", run=streams.killed_in_streams),
+    Scenario(name="B5", title="the backend is frozen for 5 s (SIGSTOP)", run=frozen.frozen_and_thawed),
+    Scenario(name="B6", title="GOAWAY every 100 requests", run=draining.drained_every_hundred),
+    Scenario(name="B7", title="GOAWAY that leaves out 5 streams, and a closed connection", run=draining.drained_hard),
+    Scenario(name="B8", title="REFUSED_STREAM for every 10th stream, then for all", run=refusing.refused_streams),
+    Scenario(name="B9", title="RST_STREAM after the head, in the message, after it", run=refusing.reset_streams),
+    Scenario(name="B10", title="MAX_CONCURRENT_STREAMS 1, 0 and 100 under 100 callers", run=refusing.few_streams),
+    Scenario(name="B18", title="3 s at the client, 2 s in the queue", run=frozen.deadline_travels),
+)

@@ -1,0 +1,1 @@
+"""Tests of the scenarios' own parts: an oracle that is wrong proves nothing."""
