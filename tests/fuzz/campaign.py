@@ -6,6 +6,7 @@ import asyncio
 import gc
 import math
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -151,6 +152,8 @@ class Campaign:
 
         def virtually(case: Case) -> Verdict:
             signal.setitimer(signal.ITIMER_REAL, HANG_S)
+            # The jitter of backoffs is drawn from here.
+            random.seed(0)
             loop.start(case.plays)
             verdict = virtual.run(judge(case))
             faults = list(verdict.faults)

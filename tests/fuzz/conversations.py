@@ -66,7 +66,7 @@ class Outcome:
 class Talk:
     """One call of a conversation, from its placing to its end."""
 
-    def __init__(self, plan: CallPlan, channel: Channel, deadline_s: float) -> None:
+    def __init__(self, plan: CallPlan, channel: Channel, deadline_s: float, *, is_idempotent: bool = False) -> None:
         self.plan = plan
         self.deadline_s = deadline_s
         self.end_count = 0
@@ -76,9 +76,11 @@ class Talk:
         self._ended = asyncio.Event()
         self.call: UnaryCall | StreamCall
         if plan.is_unary:
-            self.call = channel.unary(plan.path, plan.requests[0], deadline_s=deadline_s, metadata=METADATA)
+            self.call = channel.unary(
+                plan.path, plan.requests[0], deadline_s=deadline_s, metadata=METADATA, is_idempotent=is_idempotent
+            )
         else:
-            self.call = channel.stream(plan.path, deadline_s=deadline_s, metadata=METADATA)
+            self.call = channel.stream(plan.path, deadline_s=deadline_s, metadata=METADATA, is_idempotent=is_idempotent)
         self.call.on_done(self._done)
 
     def _done(self, _: object) -> None:

@@ -59,6 +59,11 @@ class Case:
     is_unchanged: bool = False
     """Whether the recorded answer is played as it was: then the calls must end as they were recorded."""
     has_cancels: bool = False
+    """Whether streams are cancelled, some of them in the middle."""
+    is_idempotent: bool = False
+    """Whether calls may be tried again when they fail."""
+    compresses: bool = False
+    """Whether requests are compressed."""
 
 
 def unchanged(recording: Recording, *, timeout_s: float) -> Case:
@@ -77,7 +82,14 @@ def draw_case(random: Random, recordings: Sequence[Recording], corpus: Sequence[
     while random.random() < 0.4 and len(plays) < 4:
         plays.append(_draw_play(random, random.choice(recordings), recordings, corpus))
     refused = [None if random.random() < 0.1 else play for play in plays]
-    return Case(recording=recording, plays=tuple(refused), timeout_s=timeout_s, has_cancels=random.random() < 0.2)
+    return Case(
+        recording=recording,
+        plays=tuple(refused),
+        timeout_s=timeout_s,
+        has_cancels=random.random() < 0.2,
+        is_idempotent=random.random() < 0.5,
+        compresses=random.random() < 0.3,
+    )
 
 
 def replay(data: bytes, recording: Recording, *, after_settings: bool) -> Case:

@@ -15,7 +15,8 @@ from typing import Any
 from api_gateway.deadlines import TICK_S, DeadlineWheel
 from api_gateway.grpc.channel import Channel
 from api_gateway.grpc.connectivity import ChannelOptions
-from api_gateway.grpc.target import Target, parse_target
+from api_gateway.grpc.retries import RetryPolicy
+from api_gateway.grpc.target import parse_target
 from api_gateway.model.errors import GatewayError
 from tests.fuzz.conversations import CallPlan, Talk
 from tests.fuzz.plays import Case
@@ -25,6 +26,13 @@ PATIENCE_S = 30.0
 """How long after its deadline a call is waited for before it counts as hanging."""
 CLOCK_SLACK_S = 1e-6
 MAX_MESSAGE_BYTES = 65_536
+COMPRESSED_FROM_BYTES = 50
+OPTIONS = ChannelOptions(
+    pool_size=2,
+    connect_timeout_s=1.0,
+    max_message_bytes=MAX_MESSAGE_BYTES,
+    retry=RetryPolicy(max_attempts=3, initial_backoff_s=0.01),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +52,10 @@ async def judge(case: Case, *, endpoint: str = "http://127.0.0.1:1", allowed_ove
     faults: list[str] = []
     loop.set_exception_handler(lambda _, context: faults.append(f"reached the loop: {_shown(context)}"))
     wheel, seen = DeadlineWheel(loop), Recorder()
-    channel = Channel("fuzzed", _target(endpoint), OPTIONS, loop=loop, wheel=wheel, observer=seen)
+    options = replace(OPTIONS, compressed_from_bytes=COMPRESSED_FROM_BYTES if case.compresses else None)
+    channel = Channel("fuzzed", parse_target(endpoint), options, loop=loop, wheel=wheel, observer=seen)
     deadline_s = loop.time() + case.timeout_s
-    talks = [Talk(plan, channel, deadline_s) for plan in _plans(case)]
+    talks = [Talk(plan, channel, deadline_s, is_idempotent=case.is_idempotent) for plan in _plans(case)]
     faults += await _finished(talks, deadline_s)
     await channel.aclose()
     # What was closed is told so in the loop's next turns.
@@ -93,10 +102,3 @@ def _plans(case: Case) -> list[CallPlan]:
 def _shown(context: dict[str, Any]) -> str:
     error = context.get("exception")
     return f"{context.get('message')} {error!r}"
-
-
-def _target(endpoint: str) -> Target:
-    return parse_target(endpoint)
-
-
-OPTIONS = ChannelOptions(pool_size=2, connect_timeout_s=1.0, max_message_bytes=MAX_MESSAGE_BYTES)
