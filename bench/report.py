@@ -42,7 +42,11 @@ def result_table(outcome: Outcome) -> Table:
             ratio, promise = "", ""
             if summary.ratio is not None:
                 ratio = f"{summary.ratio.middle:.2f} ({summary.ratio.low:.2f} to {summary.ratio.high:.2f})"
-                promise = _promise(case.promise, summary.ratio.middle)
+                kept = (
+                    _promise(case.promise, summary.ratio.middle, "{:.2f}"),
+                    _promise(case.most_us, summary.cpu_us, "{:.0f} us"),
+                )
+                promise = ", ".join(filter(None, kept))
             what = (f"{case.name}: {case.title}", case.load.label, outcome.plan.targets[key].title)
             figures = (f"{summary.requests_per_s:,.0f}", f"{summary.p50_ms:.2f}", f"{summary.p99_ms:.2f}")
             cost = (f"{summary.cpu_us:.1f}", f"{summary.system_us:.1f}")
@@ -50,8 +54,8 @@ def result_table(outcome: Outcome) -> Table:
     return _RESULT_HEAD, rows
 
 
-def _promise(promise: float | None, ratio: float) -> str:
-    return "" if promise is None else f"at most {promise:.2f}: {'kept' if ratio <= promise else 'MISSED'}"
+def _promise(promise: float | None, measured: float, shown: str) -> str:
+    return "" if promise is None else f"at most {shown.format(promise)}: {'kept' if measured <= promise else 'MISSED'}"
 
 
 def memory_table(outcome: Outcome) -> Table:

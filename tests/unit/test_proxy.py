@@ -192,6 +192,22 @@ async def test_request_that_does_not_bind_is_refused_and_policies_hear_of_it(sce
 # What fails behind
 
 
+@pytest.mark.parametrize(("verb", "path", "may_be"), [("GET", "/api/items/1", True), ("DELETE", "/api/items/1", False)])
+async def test_semantics_31_idempotent_routes_may_be_tried_again(
+    scene: Scene, verb: str, path: str, may_be: bool
+) -> None:
+    """The channel is told, and the log hears how often it tried."""
+    scene.service.reply = Reply(attempts=2)
+    assert (await scene.ask(verb, path)).status == 200
+    assert scene.service.calls[0].is_idempotent is may_be
+    assert scene.exchange.attempts == 2
+    failed = unavailable("gone", "UPSTREAM_CONNECTION_LOST", source=Source.UPSTREAM)
+    failed.attempts = 3
+    scene.service.reply = failed
+    await scene.ask(verb, path)
+    assert scene.listener.ended[1].attempts == 3
+
+
 async def test_status_of_the_backend_is_the_answer(scene: Scene) -> None:
     scene.service.reply = GatewayError(Code.NOT_FOUND, "no such item", source=Source.UPSTREAM)
     response = await scene.ask("GET", "/api/items/1")

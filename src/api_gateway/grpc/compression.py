@@ -17,7 +17,7 @@ _WINDOW_BITS: Final = {GZIP: 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 _INPUT_SLICE_BYTES: Final = 16 * 1024
 _OUTPUT_SLICE_BYTES: Final = 64 * 1024
 _LEVEL: Final = 1
-"""The quickest: messages of a few kB get to 1.1 times the size of level 6 in a third of the time."""
+"""The quickest: at 30 kB of JSON half the time of level 6 and 1 % longer; below 5 kB it is 30 us at every level."""
 
 
 def is_known(encoding: bytes) -> bool:

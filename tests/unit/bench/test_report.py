@@ -48,6 +48,17 @@ def test_row_says_whether_the_promise_was_kept(ratio: float, verdict: str) -> No
     assert rows[1][7] == "12,346"
 
 
+@pytest.mark.parametrize(
+    ("cpu_us", "verdict"), [pytest.param(18.0, "kept", id="kept"), pytest.param(18.1, "MISSED", id="missed")]
+)
+def test_row_says_whether_the_cost_was_kept(cpu_us: float, verdict: str) -> None:
+    transport = next(case for case in CASES if case.name == "transport")
+    measured = {("transport", "grpcio"): summary(100, None), ("transport", "channel"): summary(cpu_us, 0.2)}
+    plan = Plan(cases=(transport,), targets=targets(10_000), rounds=1, seconds=1)
+    _, rows = result_table(Outcome(plan=plan, summaries=measured, idle={}, loaded={}))
+    assert rows[1][6] == f"at most 0.25: kept, at most 18 us: {verdict}"
+
+
 def test_memory_of_a_route_is_the_difference_of_the_two_tables() -> None:
     assert bytes_per_route(outcome(0.5)) == pytest.approx(1024)
 

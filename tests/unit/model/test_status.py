@@ -57,6 +57,15 @@ def test_code_of_a_backend_that_did_not_speak_grpc(status: int, code: Code) -> N
     assert code_from_http(status) is code
 
 
+@pytest.mark.parametrize(
+    ("status", "for_clients"),
+    [(400, 500), (401, 401), (404, 501), (429, 503), (502, 503), (504, 503), (418, 500)],
+)
+def test_a_backends_http_status_is_not_the_clients(status: int, for_clients: int) -> None:
+    """G19: clients get google.rpc.Code's status; the mapping for backends is not read backwards."""
+    assert http_status(code_from_http(status)) == for_clients
+
+
 def test_names() -> None:
     """Numbers outside gRPC's list are called UNKNOWN."""
     assert (code_name(5), code_name(99), code_name(-1)) == ("NOT_FOUND", "UNKNOWN", "UNKNOWN")

@@ -51,6 +51,11 @@ def test_line_of_a_call() -> None:
     }
 
 
+@pytest.mark.parametrize(("attempts", "shown"), [(0, None), (1, None), (2, 2)])
+def test_attempts_are_told_when_there_were_several(attempts: int, shown: int | None) -> None:
+    assert line_of(attempts=attempts)["fields"].get("attempts") == shown
+
+
 def test_absent_facts_are_left_out() -> None:
     fields = line_of(status=404, error_reason="ROUTE_NOT_FOUND")["fields"]
     assert fields == {
