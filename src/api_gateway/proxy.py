@@ -19,6 +19,7 @@ from .routing.route import Route
 from .routing.table import RouteTable
 from .telemetry.log import get_logger
 from .telemetry.trace_context import continue_trace, format_traceparent, request_id
+from .transcoding.content_type import refuse_encoded
 from .transcoding.headers import ForwardedHeaders, request_metadata, response_headers, success_status
 from .transcoding.streaming import RAW, StreamedAnswer, choose_framing
 
@@ -128,6 +129,7 @@ class Proxy:
 
             body = b""
             if request.body is not None:
+                refuse_encoded(request.headers)
                 received = request.body.read(route.body_limit_bytes)
                 body = received if isinstance(received, bytes) else await received
             message = route.binding.bind(

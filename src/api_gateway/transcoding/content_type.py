@@ -1,8 +1,9 @@
-"""What a request body is, by its `content-type` (semantics 14; RFC 9110 section 8.3)."""
+"""What a request body is, by its `content-type` and `content-encoding` (semantics 14; RFC 9110 section 8)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
@@ -57,6 +58,21 @@ def format_of_body(content_type: bytes, body: bytes) -> Format:
     if kind is Format.FORM and body.lstrip()[:1] == b"{":
         return Format.JSON
     return kind
+
+
+def refuse_encoded(headers: Mapping[bytes, bytes]) -> None:
+    """Raise GatewayError 415 for a body that says it is compressed; nothing here unpacks any, so no bomb can go off."""
+    encoding = headers.get(b"content-encoding")
+    if encoding is None or encoding.lower() == b"identity":
+        return
+    raise GatewayError(
+        Code.INVALID_ARGUMENT,
+        "compressed request bodies are not supported; send the body as it is",
+        reason="UNSUPPORTED_CONTENT_ENCODING",
+        source=Source.CLIENT,
+        http=415,
+        headers=((b"accept-encoding", b"identity"),),  # RFC 9110 section 15.5.16
+    )
 
 
 def unsupported(message: str) -> GatewayError:

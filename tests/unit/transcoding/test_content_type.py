@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api_gateway.model.errors import GatewayError
-from api_gateway.transcoding.content_type import Format, format_of, format_of_body
+from api_gateway.transcoding.content_type import Format, format_of, format_of_body, refuse_encoded
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,18 @@ def test_json_that_curl_calls_a_form(body: bytes, expected: Format) -> None:
 def test_json_stays_json_whatever_it_holds() -> None:
     """A body labelled JSON is never taken for a form."""
     assert format_of_body(b"application/json", b"a=b") is Format.JSON
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"GZIP", b"x", b"gzip, gzip", b"", b"identity, gzip"])
+def test_encoded_bodies_are_refused(encoding: bytes) -> None:
+    """H12, semantics 14: 415 with what would be taken; no bomb is unpacked."""
+    with pytest.raises(GatewayError) as caught:
+        refuse_encoded({b"content-encoding": encoding})
+    error = caught.value
+    assert (error.http, error.reason) == (415, "UNSUPPORTED_CONTENT_ENCODING")
+    assert error.headers == ((b"accept-encoding", b"identity"),)
+
+
+@pytest.mark.parametrize("headers", [{}, {b"content-encoding": b"identity"}, {b"content-encoding": b"Identity"}])
+def test_plain_bodies_pass(headers: dict[bytes, bytes]) -> None:
+    refuse_encoded(headers)
