@@ -61,12 +61,14 @@ class _Answer:
     def __init__(self, wire: Wire, initial: Metadata) -> None:
         self._wire = wire
         self._initial = initial
+        self._has_head = False
 
     async def send(self, reply: Message, *, is_compressed: bool = False) -> None:
         self._wire.compress_next(is_compressed)
-        if self._initial:
+        if not self._has_head and (self._initial or is_compressed):
+            # A head of its own when compressing: grpcio forgets the compression when it makes a unary head itself.
+            self._has_head = True
             await self._wire.send_initial_metadata(self._initial)
-            self._initial = ()
         await self._wire.send(reply)
 
 
