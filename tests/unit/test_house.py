@@ -182,7 +182,7 @@ def imported_packages(module: Path) -> Iterator[str]:
 
 
 def package_of(requirement: str) -> str:
-    return re.split(r"[\[<>=!~ ]", requirement)[0].lower()
+    return re.split(r"[\[<>=!~; ]", requirement)[0].lower()
 
 
 @pytest.mark.parametrize("name", ["run", "demo", "dev", "bench"])

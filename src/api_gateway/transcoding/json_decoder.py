@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import orjson
 from protobuf import DescMessage, Message, Registry
 
 from ..config.settings import TranscodingSettings
 from .any_types import AnyTypes
 from .explain import CODEC_ERRORS, explain
 from .fields import ANY, reachable_messages
+from .float_limits import lower_to_largest, may_hold_largest
 from .free_values import COUNTED, count_free_values
 from .shape import Shape, is_suspicious, needs_check_always
 from .strict_json import MAX_LEVELS, MAX_MESSAGES, MIN_BYTES, check_levels, parse_json, too_many
@@ -44,10 +46,19 @@ class JsonDecoder:
         try:
             message = self._read(text)
         except CODEC_ERRORS as error:
-            raise explain(error, self._message, value, len(text), self._registry) from None
+            message = self._read_largest_floats(text, value, error)
         if self._checks_always or is_suspicious(text):
             self._shape.check(value)
         return message
+
+    def _read_largest_floats(self, text: bytes, value: object, error: Exception) -> Message:
+        """Read again what was refused with `error`, if numbers that round to the largest 32-bit float can be why."""
+        try:
+            if may_hold_largest(text) and lower_to_largest(self._message, value):
+                return self._read(orjson.dumps(value))
+        except CODEC_ERRORS as second:
+            error = second
+        raise explain(error, self._message, value, len(text), self._registry) from None
 
     def _check_values(self, value: object) -> None:
         if count_free_values(self._message, value) > MAX_MESSAGES:

@@ -1,0 +1,1 @@
+"""Protobuf's JSON rules, held through the running gateway."""
