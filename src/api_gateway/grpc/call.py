@@ -373,7 +373,11 @@ class Call(Pending[T], metaclass=ABCMeta):
             for header in trailers:
                 if not header[0].startswith((b"grpc-", b":", b"content-type")):
                     custom.append((header[0], header[1]))
-        self._reset_if_open()
+        if error is None:
+            self._reset_if_open()
+        elif self._connection is not None:
+            # Whatever of the request is not out yet; nothing is written for a stream that is closed on both sides.
+            self._connection.reset_stream(self._stream_id, ErrorCode.NO_ERROR)
         if is_trailers_only and error is not None and error.code == Code.UNAVAILABLE and self._is_idempotent:
             # Decided when its stream is closed, so that the next attempt hears nothing of this one.
             self._stated, self._pushback = error, read_pushback(trailers)

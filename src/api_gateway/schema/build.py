@@ -63,7 +63,6 @@ def _method(service: str, descriptor: DescMethod) -> Method:
         output=descriptor.output,
         is_client_streaming=kind in ("client_streaming", "bidi_streaming"),
         is_server_streaming=kind in ("server_streaming", "bidi_streaming"),
-        has_no_side_effects=descriptor.idempotency == MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS,
         is_idempotent=descriptor.idempotency
         in (MethodOptions.IdempotencyLevel.NO_SIDE_EFFECTS, MethodOptions.IdempotencyLevel.IDEMPOTENT),
         rules=read_http_rules(descriptor.proto.options),

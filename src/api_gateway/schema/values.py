@@ -45,8 +45,6 @@ class Method:
     output: DescMessage
     is_client_streaming: bool
     is_server_streaming: bool
-    has_no_side_effects: bool
-    """Whether the author declared `idempotency_level = NO_SIDE_EFFECTS`."""
     is_idempotent: bool
     """Whether the author declared it to be: `NO_SIDE_EFFECTS` or `IDEMPOTENT`."""
     rules: tuple[HttpRule, ...]

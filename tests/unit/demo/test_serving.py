@@ -20,7 +20,7 @@ async def test_the_user_service_is_reflected_with_its_annotations(users: grpc.ai
     methods = {method.name: method for method in schema.services["api_gateway.demo.UserService"].methods}
     assert [method for method in methods if methods[method].rules] == ["WatchUsers"]
     assert methods["WatchUsers"].rules[0].template == "/api/users:watch"
-    assert methods["GetUser"].has_no_side_effects
+    assert methods["GetUser"].is_idempotent
 
 
 async def test_login_is_annotated(auth: grpc.aio.Channel) -> None:

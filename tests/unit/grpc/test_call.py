@@ -196,6 +196,26 @@ def test_out_of_stream_ids(link: MemoryLink) -> None:
     nothing_left(link)
 
 
+@pytest.mark.parametrize("is_idempotent", [True, False])
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+def test_a_refusal_before_the_request_could_be_sent(link: MemoryLink, kind: str, is_idempotent: bool) -> None:
+    """The backend opens no window and states an error: its stream is given up, and does not lie there for ever."""
+    link.feed(settings({Setting.INITIAL_WINDOW_SIZE: 0}))
+    call: Call[Any]
+    if kind == "unary":
+        call = link.unary(b"question", is_idempotent=is_idempotent)
+    else:
+        call = stream = link.stream(is_idempotent=is_idempotent)
+        assert Ended(stream.send(b"question")).is_done
+        stream.close_send()
+    link.frames()
+    link.feed(link.head(1, (b"grpc-status", b"14"), end_stream=True))
+    assert [each.number for each in link.frames(Kind.RST_STREAM)] == [Error.NO_ERROR]
+    assert (link.connection.streams, call.is_waiting, call.done()) == ({}, is_idempotent, not is_idempotent)
+    call.cancel()
+    nothing_left(link)
+
+
 # Limits
 
 

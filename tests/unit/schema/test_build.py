@@ -35,7 +35,7 @@ def test_services_and_methods_are_read_in_the_order_of_the_file() -> None:
         (False, False), (True, False), (False, True), (True, True),
     ]  # fmt: skip
     assert [method.is_unary for method in methods] == [True, False, False, False]
-    assert [method.has_no_side_effects for method in methods] == [True, False, False, False]
+    assert [method.is_idempotent for method in methods] == [True, True, False, False]
     assert (methods[0].input.type_name, methods[0].output.type_name) == ("p.v1.A", "p.v1.B")
 
 
