@@ -55,6 +55,18 @@ class _Deaf:
     def retried(self, result: str) -> None:
         pass
 
+    def replaced(self, reason: str) -> None:
+        pass
+
+    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
+        pass
+
+    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
+        pass
+
+    def warned(self, reason: str) -> None:
+        pass
+
 
 def gateway_unary(port: int) -> Unary:
     """Return a call over the gateway's channel."""

@@ -27,7 +27,7 @@ from .edge.server import Server
 from .grpc.channel import Channel
 from .grpc.connectivity import ChannelOptions
 from .grpc.retries import RetryPolicy
-from .grpc.target import Target, parse_target
+from .grpc.target import Target, parse_target, parse_targets
 from .listeners import AuthReports, BreakerReports, ChannelReports, DiscoveryReports, ExchangeReports, LimitReports
 from .model.policy import Policy
 from .model.upstream import UnaryCaller
@@ -223,6 +223,13 @@ class Gateway:
                 max_message_bytes=int(service.max_message_bytes),
                 max_queued_calls=service.max_queued_calls,
                 reconnect_grace_s=service.reconnect_grace_ms / 1000,
+                max_backoff_s=service.max_backoff_ms / 1000,
+                resolve_interval_s=service.resolve_interval_ms / 1000,
+                keepalive_interval_s=service.keepalive_interval_ms / 1000,
+                keepalive_timeout_s=service.keepalive_timeout_ms / 1000,
+                keepalive_without_calls=service.keepalive_without_calls,
+                max_connection_age_s=service.max_connection_age_ms / 1000,
+                health_service=service.health_service if service.health_check else None,
                 user_agent=f"api-gateway/{__version__}",
                 retry=retry_policy(self._settings.retry_of(key)),
                 compressed_from_bytes=service.compression_min_bytes if service.compression == "gzip" else None,
@@ -330,7 +337,7 @@ class Gateway:
         status = self.watcher.statuses[key]
         state = channel.state.value
         return ServiceHealth(
-            endpoint=self._settings.services[key].endpoint,
+            endpoint=self._settings.services[key].endpoint_text,
             is_reachable=state in ("ready", "idle") and not status.error,
             is_discovered=status.is_discovered,
             connection=state,
@@ -363,8 +370,8 @@ class Gateway:
 
 def service_target(service: ServiceSettings) -> Target:
     """Return where a service listens and how it is secured."""
-    return parse_target(
-        service.endpoint,
+    return parse_targets(
+        service.endpoints,
         tls_enabled=service.tls_enabled,
         tls_domain=service.tls_domain,
         ca_path=service.tls_ca_cert_path,

@@ -58,6 +58,26 @@ class ChannelReports:
         _upstream_log.info("disconnected", service=self._service, reason=reason)
         self._on_disconnect()
 
+    def replaced(self, reason: str) -> None:
+        """A connection drains in favour of a new one."""
+        _upstream_log.info("connection replaced", service=self._service, reason=reason)
+
+    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
+        """The service moved."""
+        _upstream_log.info("addresses changed", service=self._service, added=added, removed=removed)
+
+    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
+        """An address takes calls, or none. One that takes them again may have another schema."""
+        if is_serving:
+            _upstream_log.info("address serves", service=self._service, address=address)
+            self._on_disconnect()
+        else:
+            _upstream_log.warning("address does not serve", service=self._service, address=address, reason=reason)
+
+    def warned(self, reason: str) -> None:
+        """Something an operator should know of."""
+        _upstream_log.warning("backend behaves oddly", service=self._service, reason=reason)
+
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
         """An attempt failed."""
         _upstream_log.warning(

@@ -12,6 +12,7 @@ import pytest
 from api_gateway.deadlines import DeadlineWheel
 from api_gateway.grpc.channel import Channel
 from api_gateway.grpc.connectivity import ChannelOptions
+from api_gateway.grpc.resolver import Lookup
 from api_gateway.grpc.stream_call import StreamCall
 from api_gateway.grpc.target import Target, parse_target
 from api_gateway.grpc.unary_call import UnaryCall
@@ -35,6 +36,12 @@ class Recorder:
         """Reason and wait of each failed attempt."""
         self.retries: list[str] = []
         """Results of retries."""
+        self.replacements: list[str] = []
+        self.moves: list[tuple[list[str], list[str]]] = []
+        """Addresses added and removed."""
+        self.serving: list[tuple[str, bool, str]] = []
+        """Address, whether it serves, why not."""
+        self.warnings: list[str] = []
         self._waiters: list[asyncio.Future[None]] = []
 
     def connections_changed(self, count: int) -> None:
@@ -50,6 +57,26 @@ class Recorder:
     def disconnected(self, reason: str) -> None:
         """Keep the reason."""
         self.lost.append(reason)
+        self._notify()
+
+    def replaced(self, reason: str) -> None:
+        """Keep the reason."""
+        self.replacements.append(reason)
+        self._notify()
+
+    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
+        """Keep both."""
+        self.moves.append((added, removed))
+        self._notify()
+
+    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
+        """Keep what is true now."""
+        self.serving.append((address, is_serving, reason))
+        self._notify()
+
+    def warned(self, reason: str) -> None:
+        """Keep the text."""
+        self.warnings.append(reason)
         self._notify()
 
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
@@ -85,11 +112,13 @@ class TestedChannel:
 
     __test__ = False
 
-    def __init__(self, target: Target, options: ChannelOptions) -> None:
+    def __init__(self, target: Target, options: ChannelOptions, lookup: Lookup | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.wheel = DeadlineWheel(self.loop)
         self.seen = Recorder()
-        self.channel = Channel("tested", target, options, loop=self.loop, wheel=self.wheel, observer=self.seen)
+        self.channel = Channel(
+            "tested", target, options, loop=self.loop, wheel=self.wheel, observer=self.seen, lookup=lookup
+        )
 
     def unary(
         self,
@@ -126,20 +155,22 @@ class TestedChannel:
 
 
 @asynccontextmanager
-async def channel_to(endpoint: str | Target, options: ChannelOptions | None = None) -> AsyncIterator[TestedChannel]:
+async def channel_to(
+    endpoint: str | Target, options: ChannelOptions | None = None, *, lookup: Lookup | None = None
+) -> AsyncIterator[TestedChannel]:
     """Open a channel; at the end close it and check that nothing is left: deadlines, streams, calls, tasks, noise."""
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     target = endpoint if isinstance(endpoint, Target) else parse_target(endpoint)
-    tested = TestedChannel(target, options or ChannelOptions())
+    tested = TestedChannel(target, options or ChannelOptions(), lookup)
     try:
         yield tested
     finally:
         await tested.channel.aclose()
     assert (len(tested.wheel), tested.channel.open_streams, tested.channel.queued_calls) == (0, 0, 0)
     assert (tested.seen.connections or [0])[-1] == 0
-    assert [task for task in asyncio.all_tasks() if task.get_name() == "connect tested"] == []
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith(("connect ", "resolve"))] == []
     assert not complaints, complaints
     tested.wheel.close()
 

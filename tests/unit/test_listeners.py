@@ -82,6 +82,26 @@ def test_connections_of_a_service_are_shown_and_their_loss_is_passed_on(metrics:
     assert (fields[2]["reason"], fields[2]["retry_in_seconds"]) == ("connection refused", 1.6)
 
 
+def test_what_happens_to_addresses_is_told(metrics: Metrics, capture: Capture) -> None:
+    """Level and words of each; an address that serves again may have another schema."""
+    asked: list[str] = []
+    reports = ChannelReports("user-service", metrics, lambda: asked.append("asked"))
+    reports.replaced("it was open for 1800 s")
+    reports.addresses_changed(["10.0.0.2:1"], ["10.0.0.1:1"])
+    reports.serving_changed("10.0.0.1:1", False, "its health service says NOT_SERVING")
+    assert asked == []
+    reports.serving_changed("10.0.0.1:1", True, "")
+    reports.warned("10.0.0.1:1 finds that it is asked too often")
+    assert asked == ["asked"]
+    assert [line["level"] for line in capture.lines] == ["INFO", "INFO", "WARN", "INFO", "WARN"]
+    fields = [line["fields"] for line in capture.lines]
+    assert fields[0]["reason"] == "it was open for 1800 s"
+    assert (fields[1]["added"], fields[1]["removed"]) == (["10.0.0.2:1"], ["10.0.0.1:1"])
+    assert (fields[2]["address"], fields[2]["reason"]) == ("10.0.0.1:1", "its health service says NOT_SERVING")
+    assert fields[3]["message"] == "address serves"
+    assert fields[4]["reason"] == "10.0.0.1:1 finds that it is asked too often"
+
+
 @pytest.mark.parametrize(("result", "label"), [("changed", "ok"), ("unchanged", "unchanged"), ("failed", "failed")])
 def test_readings_count_under_the_name_of_the_service(metrics: Metrics, result: str, label: str) -> None:
     DiscoveryReports(metrics, SETTINGS, lambda: 100.0).refreshed("users", result)

@@ -174,7 +174,9 @@ async def test_a_peer_that_never_sends_settings(listener: ScriptedPeer) -> None:
     listener.manners = Manners().silent()
     async with channel_to(listener.endpoint, ChannelOptions(connect_timeout_s=0.05)) as channel:
         assert await code_of(channel.unary()) == Code.UNAVAILABLE
-        assert [reason for reason, _ in channel.seen.failed] == ["no connection within 0.05 s"]
+        assert [reason for reason, _ in channel.seen.failed] == [
+            f"127.0.0.1:{listener.port}: no connection within 0.05 s"
+        ]
 
 
 # PING and what nobody knows

@@ -41,6 +41,18 @@ class _Silent:
     def retried(self, result: str) -> None:
         """Nothing."""
 
+    def replaced(self, reason: str) -> None:
+        """Nothing."""
+
+    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
+        """Nothing."""
+
+    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
+        """Nothing."""
+
+    def warned(self, reason: str) -> None:
+        """Nothing."""
+
 
 def print_routes(
     screen: Screen, *, config: Path | None, backends: Sequence[str], is_json: bool, timeout_s: float
@@ -59,7 +71,7 @@ def print_routes(
     else:
         show_plan(screen.results, plan)
     for service, reason in failures.items():
-        screen.fail(f"{service} at {settings.services[service].endpoint} was not discovered: {reason}")
+        screen.fail(f"{service} at {settings.services[service].endpoint_text} was not discovered: {reason}")
     return 1 if failures else 0
 
 

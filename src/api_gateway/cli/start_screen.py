@@ -46,7 +46,7 @@ async def show_discovery(screen: Screen, settings: Settings, gateway: Gateway) -
     for key, status in gateway.watcher.statuses.items():
         if not status.is_discovered:
             reason = status.error or "no answer yet"
-            endpoint = settings.services[key].endpoint
+            endpoint = settings.services[key].endpoint_text
             screen.fail(f"{key} at {endpoint} is not discovered: {reason}. It is asked again until it answers.")
     published = gateway.published
     if published is None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ByteSize, Field, model_validator
+from pydantic import ByteSize, Field, field_validator, model_validator
 
+from api_gateway.config.auth_settings import AuthSettings as AuthSettings
+from api_gateway.config.auth_settings import JwtSettings as JwtSettings
+from api_gateway.config.auth_settings import PublicRoute as PublicRoute
 from api_gateway.config.retry_settings import RetrySettings
 from api_gateway.config.section import Section
 from api_gateway.config.values import (
@@ -19,8 +22,6 @@ from api_gateway.config.values import (
     HeaderPattern,
     HttpMethod,
     IPNetwork,
-    JwksUrl,
-    JwtAlgorithm,
     PositiveMs,
     PositiveSeconds,
 )
@@ -94,16 +95,38 @@ class ServiceSettings(Section):
 
     name: str = ""
     """Name in logs and metrics; the section's key when empty."""
-    endpoint: Endpoint
-    """Where it listens: `http://host:port`, `https://host:port` (TLS) or `dns:///host:port`."""
+    endpoint: Endpoint | list[Endpoint]
+    """Where it listens: `http://host:port`, `https://host:port` (TLS) or `dns:///host:port`; or a list of these, all
+    with the same scheme. Every address of every name is used."""
     timeout_ms: PositiveMs = 5_000
     """Longest time for one call, in milliseconds; travels to the backend as `grpc-timeout`."""
     connection_pool_size: int = Field(default=10, ge=1, le=1_000)
-    """Most connections a worker opens to it; opened as needed."""
+    """Most connections a worker opens to it; opened as needed, and at least one to each of its addresses."""
     connect_timeout_ms: PositiveMs = 20_000
     """Longest time for one connection attempt, TCP, TLS and HTTP/2 settings together (gRPC's minimum is 20 s)."""
     reconnect_grace_ms: int = Field(default=4_000, ge=0, le=60_000)
     """How long calls wait for a backend that just went away before they fail with 503, in milliseconds."""
+    max_backoff_ms: int = Field(default=10_000, ge=1_000, le=600_000)
+    """Longest wait between two attempts to connect, in milliseconds. gRPC's own bound is 120 s, but nobody wants to
+    wait two minutes for a backend that is back; spread over the workers, an attempt every 10 s costs it nothing."""
+    resolve_interval_ms: int = Field(default=30_000, ge=0, le=86_400_000)
+    """Time between two looks at what its names mean and at its TLS files, in milliseconds; 0: only when a connection
+    fails. Addresses written as such are never looked up."""
+    keepalive_interval_ms: int = Field(default=0, ge=0, le=86_400_000)
+    """Silence on a connection after which the backend is asked for a sign of life, in milliseconds; 0: never, else at
+    least 10000. Many servers allow one every 300000 only, and close connections that ask more often."""
+    keepalive_timeout_ms: PositiveMs = 20_000
+    """How long that sign may take before the connection is given up, in milliseconds; on Linux, sent data may also stay
+    unacknowledged for no longer than this (TCP_USER_TIMEOUT). Nothing without `keepalive_interval_ms`."""
+    keepalive_without_calls: bool = False
+    """Ask on connections without calls, too."""
+    max_connection_age_ms: int = Field(default=1_800_000, ge=0, le=604_800_000)
+    """Age at which a connection is replaced by a new one, +-10 %, in milliseconds; no call is lost. 0: never."""
+    health_check: bool = True
+    """Watch its health service (grpc.health.v1), and give no calls to an address that says it does not serve. A backend
+    without one counts as serving."""
+    health_service: str = ""
+    """The name to ask the health service for; empty asks for the server as a whole."""
     auto_discover: bool = True
     """Ask it for its schema by server reflection."""
     max_message_bytes: ByteSize = Field(default=ByteSize(16 * 1024 * 1024), gt=0)
@@ -135,104 +158,39 @@ class ServiceSettings(Section):
             raise ValueError("tls_client_cert_path and tls_client_key_path must be given together")
         return self
 
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoints_are_one_service(cls, value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list):
+            if not value:
+                raise ValueError("the list has no address")
+            if len({endpoint.partition(":")[0] for endpoint in value}) > 1:
+                raise ValueError("all addresses of a service must have the same scheme")
+            if len(set(value)) < len(value):
+                raise ValueError("an address is listed twice")
+        return value
+
+    @field_validator("keepalive_interval_ms")
+    @classmethod
+    def _keepalive_is_no_flood(cls, value: int) -> int:
+        if 0 < value < 10_000:
+            raise ValueError("expected 0 (never) or at least 10000 (gRFC A8)")
+        return value
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """All addresses as they were written."""
+        return (self.endpoint,) if isinstance(self.endpoint, str) else tuple(self.endpoint)
+
+    @property
+    def endpoint_text(self) -> str:
+        """The same for people."""
+        return ", ".join(self.endpoints)
+
     @property
     def is_tls(self) -> bool:
         """Whether connections to it are encrypted."""
-        return self.tls_enabled or self.endpoint.startswith("https://")
-
-
-class PublicRoute(Section):
-    """A route that needs no token."""
-
-    path: str = Field(pattern=r"^/")
-    """Path or path template, as the route table prints it."""
-    method: HttpMethod = "*"
-    """HTTP method, or `*` for all."""
-
-
-class JwtSettings(Section):
-    """Validation of tokens in the gateway itself, without the auth service."""
-
-    algorithms: list[JwtAlgorithm] = Field(default=["RS256", "ES256"], min_length=1)
-    """Algorithms accepted; the token never chooses. With `secret` the default is `HS256`."""
-    secret: str | None = Field(default=None, repr=False)
-    """Shared secret for HS256, HS384 or HS512."""
-    public_key: str | None = None
-    """PEM text of the public key."""
-    jwks_url: JwksUrl | None = None
-    """Where the key set is published; `https` with a host name, or anything on a loopback address."""
-    jwks_ca_cert_path: Path | None = None
-    """PEM file with the CAs to trust for `jwks_url`; the system's when absent."""
-    jwks_refresh_seconds: float = Field(default=300, ge=30, le=86_400)
-    """Time between two fetches of the key set, in seconds; a key that was taken out is refused after at most this."""
-    jwks_stale_seconds: float = Field(default=86_400, ge=0, le=604_800)
-    """How long the last good key set serves while it cannot be fetched, in seconds; then requests get 503."""
-    issuer: str | None = None
-    """Required `iss`, compared exactly."""
-    audience: str | list[str] | None = None
-    """Required `aud`; any one of these."""
-    leeway_seconds: float = Field(default=30, ge=0, le=60)
-    """Clock skew allowed for `exp`, `nbf` and `iat`, in seconds."""
-    max_lifetime_seconds: PositiveSeconds | None = None
-    """Longest time between `iat` and `exp`, in seconds; `iat` is then required."""
-    typ: str | None = None
-    """Required `typ` of the header, for example `at+jwt` (RFC 9068), which keeps ID tokens out."""
-    user_claim: str = "sub"
-    """Claim that becomes `x-user-id`."""
-    roles_claim: str = "roles"
-    """Claim with the roles; a dotted path reaches into nested claims (`realm_access.roles`)."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _secret_means_hs256(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("secret") is not None and "algorithms" not in data:
-            return {**data, "algorithms": ["HS256"]}
-        return data
-
-    @model_validator(mode="after")
-    def _has_one_key_source(self) -> JwtSettings:
-        if sum(source is not None for source in (self.secret, self.public_key, self.jwks_url)) != 1:
-            raise ValueError("give exactly one of secret, public_key, jwks_url")
-        return self
-
-    @model_validator(mode="after")
-    def _algorithms_fit_the_key(self) -> JwtSettings:
-        # RFC 8725 section 3.1: never both kinds, or a public key could be taken for a shared secret.
-        for name in self.algorithms:
-            if name.startswith("HS") != (self.secret is not None):
-                source = "secret" if self.secret is not None else "public_key or jwks_url"
-                raise ValueError(f"algorithm {name} cannot be used with {source}")
-        if self.secret is not None:
-            need = max(int(name[2:]) for name in self.algorithms) // 8
-            if len(self.secret.encode()) < need:
-                raise ValueError(f"the secret must have at least {need} bytes (RFC 7518 section 3.2)")
-        return self
-
-
-class AuthSettings(Section):
-    """Who may pass. Without this section nobody is asked for a token, and the start screen says so."""
-
-    service_endpoint: Endpoint | None = None
-    """The auth service that validates tokens (`auth.AuthService/ValidateToken`)."""
-    timeout_ms: PositiveMs = 3_000
-    """Longest time for one question to it, in milliseconds."""
-    cache_ttl_seconds: float = Field(default=30, ge=0, le=3_600)
-    """How long a positive answer of the auth service is kept, in seconds; never beyond the token's own `exp`."""
-    max_cached_tokens: int = Field(default=10_000, ge=0, le=1_000_000)
-    """Good tokens remembered per worker; about 1 KiB each. 0: every request is checked anew."""
-    max_token_bytes: int = Field(default=8_192, ge=256, le=65_536)
-    """Longest token, in bytes; refused by its length before anything else."""
-    default_policy: Literal["require_auth", "public"] = "require_auth"
-    """What holds for the methods of a backend that does not implement `gateway.ServiceAuthPolicy`."""
-    public_routes: list[PublicRoute] = []
-    """Routes open to everybody, whatever the backend's policy says."""
-    jwt: JwtSettings | None = None
-
-    @model_validator(mode="after")
-    def _has_a_validator(self) -> AuthSettings:
-        if self.service_endpoint is None and self.jwt is None:
-            raise ValueError("give service_endpoint or jwt, so that tokens can be validated")
-        return self
+        return self.tls_enabled or self.endpoints[0].startswith("https://")
 
 
 class RouteLimit(Section):

@@ -1,44 +1,36 @@
-"""A service's connections: open, pick, reconnect with backoff, drain; and the calls that wait for one.
+"""One service as its callers see it: a channel picks a connection for each call, or has the call wait for one.
 
-Calls are placed on a connection at once when one has a free stream. Otherwise they wait in a bounded queue while a
-connection is being opened, and fail with UNAVAILABLE when that has failed (grpc doc/wait-for-ready.md). One exception,
-on purpose: after a connection that worked was lost, calls wait up to `reconnect_grace_s` for the next attempts, so that
-a backend's quick restart is a delay and not an error.
+Calls are placed on a connection at once when one has a free stream. Otherwise they wait in a bounded queue while
+connections are being opened, and fail with UNAVAILABLE when that has failed (grpc doc/wait-for-ready.md). One
+exception, on purpose: after a connection that worked was lost, calls wait up to `reconnect_grace_s` for the next
+attempts, so that a backend's quick restart is a delay and not an error.
+
+Which connections there are is the work of `subchannel.py`, one for each address; which addresses, of `resolver.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-import ngh2
-
 from ..deadlines import DeadlineWheel
 from ..http2.connection import Connection
-from ..http2.handlers import Headers, StreamHandler
-from ..http2.tls import TlsError, client_context, require_h2
 from ..model.errors import GatewayError, unavailable
 from ..model.message import HeaderList
-from ..waiting import Pending
 from . import failures
+from .addresses import Addresses
 from .call import Call
 from .call_head import CallHeads
-from .connectivity import (
-    BACKOFF_FACTOR,
-    BACKOFF_JITTER,
-    INITIAL_BACKOFF_S,
-    MAX_BACKOFF_S,
-    MAX_SHORT_LIVES,
-    SHORT_LIFE_S,
-    ChannelObserver,
-    ChannelOptions,
-    State,
-)
+from .call_queue import CallQueue
+from .connectivity import ChannelObserver, ChannelOptions, State
+from .dialer import Dialer
+from .health import watch_head
+from .keepalive import KeepalivePolicy
+from .resolver import Lookup
 from .retries import Retries
 from .stream_call import StreamCall
+from .subchannel import Subchannel, Surroundings
 from .target import Target
 from .unary_call import UnaryCall
 
@@ -47,7 +39,10 @@ GROW_AT_STREAMS: Final = 40
 
 
 class Channel:
-    """All connections of one worker to one service. Not thread-safe. `aclose` when done."""
+    """All connections of one worker to one service. Not thread-safe. `aclose` when done.
+
+    `lookup` stands in for the system's resolver.
+    """
 
     def __init__(
         self,
@@ -58,6 +53,7 @@ class Channel:
         loop: asyncio.AbstractEventLoop,
         wheel: DeadlineWheel,
         observer: ChannelObserver,
+        lookup: Lookup | None = None,
     ) -> None:
         self.name = name
         self.target = target
@@ -71,20 +67,29 @@ class Channel:
         self._connections: set[Connection] = set()
         """All that are open, ready or not, draining or not."""
         self._ready: list[Connection] = []
-        """Those that take new streams; replaced, never changed."""
-        self._ready_since_s: dict[Connection, float] = {}
-        self._short_lives = 0
-        """Connections in a row that were lost as soon as they were ready."""
+        """Those that take new streams, of all addresses that serve; replaced, never changed."""
         self._next = 0
-        self._queue: OrderedDict[Call[Any], None] = OrderedDict()
-        self._connecting: set[asyncio.Task[None]] = set()
-        self._retry_timer: asyncio.TimerHandle | None = None
-        self._backoff_s = 0.0
+        self._queue = CallQueue()
+        self._growing: Subchannel | None = None
+        """Where the pool's last additional connection was opened, or could not be."""
         self._grace_until_s = 0.0
         self._last_error = "not connected yet"
         self._is_shut_down = False
-        self._settings_waiters: dict[Connection, Pending[None]] = {}
         self.retries = Retries(options.retry, loop=loop, place=self._place_again, on_result=observer.retried)
+        self._addresses = Addresses(
+            self,
+            target,
+            Surroundings(
+                options=options,
+                dialer=Dialer(target, options, loop=loop),
+                keepalive=KeepalivePolicy.of(options),
+                queue=self._queue,
+                observer=observer,
+                health_head=watch_head(target, options.user_agent),
+                loop=loop,
+            ),
+            lookup=lookup,
+        )
 
     # Calls
 
@@ -136,7 +141,8 @@ class Channel:
         return call
 
     def _place(self, call: Call[Any]) -> None:
-        connection = self._pick()
+        # Where calls wait, no stream is free: whoever frees one starts the first of them.
+        connection = self._pick() if not self._queue.calls else None
         if connection is not None:
             call.start(connection)
         else:
@@ -163,24 +169,21 @@ class Channel:
         now_s = self._loop.time()
         if call.deadline_s <= now_s:
             call.expire(now_s)
-            return
-        if self._is_shut_down:
+        elif self._is_shut_down:
             call.abandon(unavailable("the gateway is shutting down", "SHUTTING_DOWN"))
-            return
-        if self.state is State.TRANSIENT_FAILURE and not call.waits_for_ready:
+        elif not call.waits_for_ready and self.state is State.TRANSIENT_FAILURE:
             call.abandon(self._unreachable())
-            return
-        if len(self._queue) >= self._options.max_queued_calls:
+        elif len(self._queue.calls) >= self._options.max_queued_calls:
             call.abandon(
                 unavailable("too many requests are waiting for this service", "UPSTREAM_QUEUE_FULL", service=self.name)
             )
-            return
-        call.is_queued = True
-        self._queue[call] = None
-        if not self._ready:
-            self._connect()
         else:
-            self._grow()
+            self._queue.append(call)
+            if self._ready:
+                self._grow()
+            elif len(self._queue.calls) == 1:
+                # Whoever comes later finds everything under way, or is seen when that has ended.
+                self.settled()
 
     def retry(self, call: Call[Any]) -> None:
         """Place a call again, in the loop's next turn: its old connection is in the middle of something."""
@@ -192,30 +195,23 @@ class Channel:
 
     def retire(self, connection: Connection, reason: str) -> None:
         """Open no more streams on a connection; it closes with its last one."""
-        self._retire(connection, reason)
-        connection.drain()
+        self._addresses.retire(connection, reason)
 
     def forget(self, call: Call[Any]) -> None:
         """Take a call out of the queue."""
-        call.is_queued = False
-        self._queue.pop(call, None)
+        self._queue.discard(call)
 
     def _drain_queue(self) -> None:
-        while self._queue:
-            connection = self._pick()
-            if connection is None:
-                if self._ready:
-                    self._grow()
+        for connection in self._ready:
+            if not self._queue.calls:
                 return
-            call, _ = self._queue.popitem(last=False)
-            call.is_queued = False
-            call.start(connection)
-
-    def _fail_queue(self) -> None:
-        for call in [call for call in self._queue if not call.waits_for_ready]:
-            call.abandon(self._unreachable())
+            self._queue.start_on(connection)
+        if self._queue.calls and self._ready:
+            self._grow()
 
     def _unreachable(self) -> GatewayError:
+        if self._addresses.is_not_serving:
+            return failures.not_serving(self.name, self._last_error)
         return failures.unreachable(self.name, self._last_error)
 
     # State
@@ -227,13 +223,15 @@ class Channel:
             return State.SHUTDOWN
         if self._ready:
             return State.READY
-        if self._retry_timer is not None and self._loop.time() >= self._grace_until_s:
-            return State.TRANSIENT_FAILURE
-        if self._connecting or self._retry_timer is not None:
-            # An attempt under way after a failed one does not make calls wait again.
-            is_failing = self._backoff_s > 0 and self._loop.time() >= self._grace_until_s
-            return State.TRANSIENT_FAILURE if is_failing else State.CONNECTING
-        return State.IDLE
+        state = self._addresses.state
+        if state is State.TRANSIENT_FAILURE and self._loop.time() < self._grace_until_s:
+            return State.CONNECTING
+        return state
+
+    @property
+    def address_states(self) -> dict[str, State]:
+        """Connectivity of each address; empty before they are known."""
+        return self._addresses.states()
 
     @property
     def last_error(self) -> str:
@@ -248,200 +246,120 @@ class Channel:
     @property
     def queued_calls(self) -> int:
         """Calls that wait for a connection or a stream."""
-        return len(self._queue)
+        return len(self._queue.calls)
 
     def connect(self) -> None:
-        """Open a connection if there is none, without waiting for a call."""
-        if not self._ready:
-            self._connect()
+        """Open a connection to every address that has none, without waiting for a call."""
+        if not self._is_shut_down:
+            self._addresses.connect()
 
     async def aclose(self) -> None:
         """Fail what waits, close every connection and end every task."""
         self._is_shut_down = True
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
-            self._retry_timer = None
         self._last_error = "the gateway is shutting down"
-        for call in list(self._queue):
-            call.abandon(self._unreachable())
+        self._queue.fail(self._unreachable, patient_too=True)
         self.retries.close(self._unreachable)
-        tasks = list(self._connecting)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in list(self._connections):
-            connection.close("the gateway is shutting down")
-
-    # Connecting
+        await self._addresses.aclose()
 
     def _grow(self) -> None:
-        if (
-            len(self._connections) + len(self._connecting) < self._options.pool_size
-            and not self._connecting
-            and self._retry_timer is None
-        ):
-            self._start_attempt()
-
-    def _connect(self) -> None:
-        if not self._connecting and self._retry_timer is None and not self._is_shut_down:
-            self._start_attempt()
-
-    def _start_attempt(self) -> None:
-        self._retry_timer = None
-        task = self._loop.create_task(self._attempt(), name=f"connect {self.name}")
-        self._connecting.add(task)
-        task.add_done_callback(self._attempt_ended)
-
-    def _attempt_ended(self, task: asyncio.Task[None]) -> None:
-        self._connecting.discard(task)
-        if self._queue:
-            # Calls that came while this attempt was under way, or whose connection was lost in the moment it became
-            # ready, could not start another one then.
-            if self._ready:
-                self._grow()
-            else:
-                self._connect()
-
-    async def _attempt(self) -> None:
-        started_s = self._loop.time()
-        connection = Connection(ngh2.Role.CLIENT, self, loop=self._loop)
-        settings = self._settings_waiters[connection] = Pending[None]()
-        try:
-            async with asyncio.timeout(self._options.connect_timeout_s):
-                await self._open_transport(connection)
-                await settings
-        except TimeoutError:
-            connection.abort("connect timeout")
-            self._failed(started_s, f"no connection within {self._options.connect_timeout_s:g} s")
-        except (OSError, TlsError, ValueError) as error:
-            # ValueError: a host or TLS domain that no resolver and no certificate can have.
-            connection.abort(str(error))
-            self._failed(started_s, failures.describe(error, is_tls=self.target.tls is not None))
-        except BaseException:
-            connection.abort("cancelled")
-            raise
-        finally:
-            del self._settings_waiters[connection]
-
-    async def _open_transport(self, connection: Connection) -> None:
-        target = self.target
-        context = None
-        if target.tls is not None:
-            tls = target.tls
-            context = client_context(tls.ca_path, tls.client_cert_path, tls.client_key_path)
-        transport, _ = await self._loop.create_connection(
-            lambda: connection,
-            target.host,
-            target.port,
-            ssl=context,
-            server_hostname=target.tls.domain if target.tls is not None else None,
-        )
-        if target.tls is not None:
-            require_h2(transport)
-        if not connection.is_closed:
-            # One that was closed already has told the waiter why.
-            self._connections.add(connection)
-            self._observer.connections_changed(len(self._connections))
-
-    def _failed(self, started_s: float, reason: str) -> None:
-        self._last_error = reason
-        self._backoff_s = min(self._backoff_s * BACKOFF_FACTOR or INITIAL_BACKOFF_S, MAX_BACKOFF_S)
-        jittered_s = self._backoff_s * random.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)  # noqa: S311 - not a secret
-        # The interval runs from the start of the attempt, as connection-backoff.md has it.
-        delay_s = max(0.0, started_s + jittered_s - self._loop.time())
-        if self._loop.time() + delay_s >= self._grace_until_s:
-            # No further attempt falls into the grace period: whoever waits for it waits in vain.
-            self._grace_until_s = 0.0
-        if not self._is_shut_down:
-            self._retry_timer = self._loop.call_later(delay_s, self._retry_due)
-            self._observer.connect_failed(reason, delay_s)
-        if self.state is State.TRANSIENT_FAILURE:
-            self._fail_queue()
-
-    def _forget_backoff(self) -> None:
-        """Start over: a connection worked until now, whatever became of attempts to open more of them."""
-        self._backoff_s = 0.0
-        if self._retry_timer is not None:
-            self._retry_timer.cancel()
-            self._retry_timer = None
-
-    def _retry_due(self) -> None:
-        self._retry_timer = None
-        if self._loop.time() >= self._grace_until_s and not self._queue:
-            # Nobody waits: the next call or the next look of discovery connects.
+        """Open one more connection, where there are fewest, unless the pool is full or the last one is not open yet."""
+        if len(self._connections) >= self._options.pool_size or (self._growing is not None and self._growing.is_busy):
             return
-        self._connect()
+        self._growing = self._addresses.open_another(self._options.pool_size - len(self._connections))
 
-    # ConnectionOwner
+    # SubchannelOwner
 
-    def connection_ready(self, connection: Connection) -> None:
-        """Let the connection take calls. Only now the backoff starts over (reliability G56)."""
-        if self.target.tls is not None and connection.transport is not None:
-            # SETTINGS may come with the end of the handshake, before the attempt has looked at what ALPN selected.
-            try:
-                require_h2(connection.transport)
-            except TlsError as error:
-                connection.abort(str(error))
-                return
-        waiter = self._settings_waiters.get(connection)
-        if waiter is not None:
-            waiter.resolve(None)
-        self._forget_backoff()
+    def needs(self, subchannel: Subchannel) -> bool:
+        """Whether an address that is not connected should be tried again now, unasked.
+
+        Not when nobody waits: the next call or the next look of discovery connects.
+        """
+        if self._queue.calls or self._loop.time() < self._grace_until_s:
+            return True
+        return bool(self._ready) and not subchannel.ready
+
+    def opened(self, connection: Connection) -> None:
+        """A connection exists; it takes no calls yet."""
+        self._connections.add(connection)
+        self._observer.connections_changed(len(self._connections))
+
+    def closed(self, connection: Connection) -> None:
+        """A connection exists no more."""
+        self._connections.discard(connection)
+        self._observer.connections_changed(len(self._connections))
+
+    def ready(self) -> None:
+        """A connection became ready."""
         self._grace_until_s = 0.0
-        self._ready_since_s[connection] = self._loop.time()
-        self._ready = [*self._ready, connection]
         self._observer.connected()
+        self._choose_ready()
         self._drain_queue()
 
-    def settings_changed(self, connection: Connection) -> None:
-        """More streams may be allowed now."""
-        self._drain_queue()
-
-    def stream_freed(self, connection: Connection) -> None:
-        """A waiting call may start."""
-        if self._queue:
-            self._drain_queue()
-
-    def goaway_received(self, connection: Connection, last_stream_id: int, error_code: int, debug_data: bytes) -> None:
-        """Open no more streams there; what is open may finish."""
-        text = debug_data[:100].decode("utf-8", "replace")
-        self._retire(connection, f"GOAWAY {error_code} {text}".strip())
-
-    def worn_out(self, connection: Connection, reason: str) -> None:
-        """Open no more streams there."""
-        self.retire(connection, reason)
-
-    def connection_lost(self, connection: Connection, reason: str) -> None:
-        """Forget the connection; reconnect when somebody waits."""
-        waiter = self._settings_waiters.get(connection)
-        if waiter is not None:
-            waiter.fail(ConnectionError(reason))
-        if connection in self._connections:
-            self._connections.remove(connection)
-            self._observer.connections_changed(len(self._connections))
-        self._retire(connection, reason)
-
-    def request_received(
-        self, connection: Connection, stream_id: int, headers: Headers, end_stream: bool
-    ) -> StreamHandler | None:
-        """Refuse: backends do not call us."""
-        return None
-
-    def _retire(self, connection: Connection, reason: str) -> None:
-        if connection not in self._ready:
-            return
-        self._ready = [each for each in self._ready if each is not connection]
+    def lost(self, reason: str) -> None:
+        """A connection takes no more calls, and none took its place."""
         self._last_error = reason
-        now_s = self._loop.time()
-        lived_s = now_s - self._ready_since_s.pop(connection)
-        is_short_life = lived_s < SHORT_LIFE_S and not connection.has_served
-        self._short_lives = self._short_lives + 1 if is_short_life else 0
+        self._choose_ready()
         if not self._is_shut_down:
             if not self._ready:
-                self._grace_until_s = now_s + self._options.reconnect_grace_s
-                self._forget_backoff()
-                if self._short_lives > MAX_SHORT_LIVES:
-                    self._failed(now_s, reason)
+                self._grace_until_s = self._loop.time() + self._options.reconnect_grace_s
             self._observer.disconnected(reason)
-            if self._queue and not self._ready:
-                self._connect()
+            self._addresses.look_again()
+
+    def serving_changed(self) -> None:
+        """What is known of an address's health is not what it was."""
+        self._choose_ready()
+        self._drain_queue()
+        if self._addresses.is_not_serving:
+            self._last_error = self._addresses.not_serving_reason
+            self._shorten_grace()
+        self._fail_queue()
+
+    def failed(self, subchannel: Subchannel, reason: str, retry_in_s: float) -> None:
+        """An attempt failed."""
+        self._last_error = reason
+        if len(self._addresses) == 1 or reason != subchannel.told_failure:
+            # One dead address among many is no news each time it is tried again.
+            subchannel.told_failure = reason
+            self._observer.connect_failed(reason, retry_in_s)
+        self._addresses.look_again()
+        self._shorten_grace()
+        self._fail_queue()
+
+    def _shorten_grace(self) -> None:
+        if not self._addresses.tries_before(self._grace_until_s):
+            # No further attempt falls into the grace period: whoever waits for it waits in vain.
+            self._grace_until_s = 0.0
+
+    # AddressesOwner
+
+    def needs_addresses(self) -> bool:
+        """Whether somebody waits for a name that could not be looked up."""
+        return bool(self._queue.calls)
+
+    def lookup_failed(self, reason: str, retry_in_s: float) -> None:
+        """No address is known, and the lookup failed."""
+        self._last_error = reason
+        self._observer.connect_failed(reason, retry_in_s)
+        self._fail_queue()
+
+    # Both
+
+    def settled(self) -> None:
+        """What was told before is complete: whatever is missing may be opened now."""
+        if self._is_shut_down:
+            return
+        if self._queue.calls or self._ready:
+            self._addresses.connect()
+        if self._queue.calls and self._ready:
+            self._grow()
+
+    def streams_allowed(self) -> None:
+        """A connection may take more calls than before."""
+        self._drain_queue()
+
+    def _choose_ready(self) -> None:
+        self._ready = self._addresses.ready()
+
+    def _fail_queue(self) -> None:
+        if self._queue.calls and self.state is State.TRANSIENT_FAILURE:
+            self._queue.fail(self._unreachable)

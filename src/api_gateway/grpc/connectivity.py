@@ -6,40 +6,56 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from .backoff import MAX_BACKOFF_S
 from .retries import NO_RETRIES, RetryPolicy
 
-INITIAL_BACKOFF_S: Final = 1.0
-BACKOFF_FACTOR: Final = 1.6
-MAX_BACKOFF_S: Final = 120.0
-BACKOFF_JITTER: Final = 0.2
-"""The four numbers of grpc doc/connection-backoff.md."""
 SHORT_LIFE_S: Final = 1.0
 MAX_SHORT_LIVES: Final = 2
 """A backend that drops connections within `SHORT_LIFE_S`, without having served a call, is called back at once this
 often, then with backoff: SETTINGS start the backoff over, and nothing else would keep calls from hammering it."""
 DEFAULT_RECONNECT_GRACE_S: Final = 4.0
 """Long enough for the third attempt (0 s, 1 s, 2.6 s, each with jitter) after a connection was lost."""
+MAX_ADDRESSES: Final = 100
+"""Addresses of one service that a worker connects to; of a larger set, as many at random. Connections cost memory at
+both ends, and with this many the load is even enough."""
 
 
 class State(Enum):
-    """Connectivity of a channel (grpc doc/connectivity-semantics-and-api.md)."""
+    """Connectivity of a channel or of one address (grpc doc/connectivity-semantics-and-api.md)."""
 
     IDLE = "idle"
     CONNECTING = "connecting"
     READY = "ready"
     TRANSIENT_FAILURE = "transient_failure"
+    NOT_SERVING = "not_serving"
+    """Of an address only: connected, but its health service says that it does not serve."""
     SHUTDOWN = "shutdown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelOptions:
-    """Bounds of a channel."""
+    """Bounds of a channel. Everything that happens by the clock alone is off unless it is asked for."""
 
     pool_size: int = 10
+    """Most connections in all, but for the one that every address gets and for those that replace another."""
     connect_timeout_s: float = 20.0
     max_message_bytes: int = 16 * 1024 * 1024
     max_queued_calls: int = 1_000
     reconnect_grace_s: float = DEFAULT_RECONNECT_GRACE_S
+    max_backoff_s: float = MAX_BACKOFF_S
+    """Longest wait between two attempts to connect to one address."""
+    resolve_interval_s: float = 0.0
+    """Time between two looks at the addresses of names and at the TLS files; 0: only when a connection fails."""
+    keepalive_interval_s: float = 0.0
+    """Silence on a connection after which it is asked for a sign of life; 0: never."""
+    keepalive_timeout_s: float = 20.0
+    """How long that sign may take before the connection is given up."""
+    keepalive_without_calls: bool = False
+    """Whether connections without calls are asked too."""
+    max_connection_age_s: float = 0.0
+    """Age at which a connection is replaced by a new one, +-10 %; 0: never."""
+    health_service: str | None = None
+    """Name to watch by grpc.health.v1, where "" is the server as a whole; None: no watch."""
     user_agent: str = "api-gateway"
     retry: RetryPolicy = NO_RETRIES
     """For calls that are said to be idempotent."""
@@ -59,8 +75,23 @@ class ChannelObserver(Protocol):
     def disconnected(self, reason: str) -> None:
         """A connection that had been ready is gone or draining."""
 
+    def replaced(self, reason: str) -> None:
+        """A connection drains in favour of a new one that is ready."""
+
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
-        """An attempt failed; the next one follows after `retry_in_s`."""
+        """An attempt failed; the next one follows after `retry_in_s`.
+
+        Of an address among several, only the first failure in a row with the same reason is told.
+        """
+
+    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
+        """The names of the service mean other addresses than before."""
+
+    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
+        """By its health service, an address now takes calls, or takes none."""
+
+    def warned(self, reason: str) -> None:
+        """Something was noticed that an operator should know of; nothing was lost."""
 
     def retried(self, result: str) -> None:
         """A retry ended: `succeeded`, `failed`; or there was none: `throttled`, `refused` (`retries.py`)."""

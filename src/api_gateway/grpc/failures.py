@@ -44,6 +44,17 @@ def unreachable(service: str, detail: str) -> GatewayError:
     )
 
 
+def not_serving(service: str, detail: str) -> GatewayError:
+    """Make the error of a call whose service can be reached and says that it does not serve."""
+    return unavailable(
+        "the service is not serving at the moment",
+        "UPSTREAM_NOT_SERVING",
+        source=Source.UPSTREAM,
+        log_reason=detail,
+        service=service,
+    )
+
+
 def deadline_exceeded(service: str) -> GatewayError:
     """Make the error of a call that was not answered in time."""
     return GatewayError(

@@ -60,6 +60,8 @@ class Connection(asyncio.Protocol):
         )
         self.streams: dict[int, StreamHandler] = {}
         """Handlers of open streams by id."""
+        self.quiet_streams = 0
+        """How many of them hardly ever say anything: a watch of the peer's health."""
         self.max_streams = MAX_STREAMS
         """Streams the peer allows at once."""
         self.peer_max_header_list_bytes = _UNLIMITED_STREAMS
@@ -114,7 +116,7 @@ class Connection(asyncio.Protocol):
             h2.send_data(stream_id, body, end_stream=end)
         self.streams[stream_id] = handler
         if not self._is_flush_scheduled:
-            if len(self.streams) == 1:
+            if len(self.streams) <= 1 + self.quiet_streams:
                 self._flush()
             else:
                 # Under load, streams opened in one turn of the loop share one write: a system call of 15 us saved each.

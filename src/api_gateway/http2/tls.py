@@ -6,6 +6,9 @@ import asyncio
 import ssl
 from pathlib import Path
 
+FileStamp = tuple[tuple[int, int, int] | None, ...]
+"""What tells that files were replaced or written to: inode, time and size of each; None for one that is not there."""
+
 
 class TlsError(Exception):
     """A connection that was encrypted but must not be used; the text says why."""
@@ -39,3 +42,33 @@ def require_h2(transport: asyncio.BaseTransport) -> None:
     selected = transport.get_extra_info("ssl_object").selected_alpn_protocol()
     if selected != "h2":
         raise TlsError(f"the server did not agree on HTTP/2 by ALPN (it selected {selected or 'nothing'})")
+
+
+class ClientContexts:
+    """The context for one service's connections, made anew when its files have changed."""
+
+    def __init__(self, ca_path: Path | None, cert_path: Path | None, key_path: Path | None) -> None:
+        self._paths = (ca_path, cert_path, key_path)
+        self._context: ssl.SSLContext | None = None
+        self._stamp: FileStamp = ()
+
+    def stamp(self) -> FileStamp:
+        """Look at the files."""
+        return tuple(_stamp(path) for path in self._paths if path is not None)
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context of what the files say now. Raises TlsError."""
+        stamp = self.stamp()
+        if self._context is None or stamp != self._stamp:
+            # To read the system's authorities takes 20 ms, in which the worker does nothing else.
+            self._context = client_context(*self._paths)
+            self._stamp = stamp
+        return self._context
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -60,16 +60,14 @@ def test_backoff_grows_by_its_factor_up_to_its_cap(monkeypatch: pytest.MonkeyPat
 def test_jitter_spreads_reconnects() -> None:
     """G56, G57: +-20 %, evenly: no 100 ms hold more than a quarter of 100 workers' second attempts."""
 
-    async def scenario() -> list[float]:
-        waits_s = []
+    async def wait_of_one_worker() -> float:
         async with refused_channel() as channel:
-            for _ in range(100):
-                channel.channel._backoff_s = 0.0
-                channel.channel._failed(channel.loop.time(), "refused")
-                waits_s.append(channel.seen.failed[-1][1])
-                assert channel.channel._retry_timer is not None
-                channel.channel._retry_timer.cancel()
-        return waits_s
+            channel.channel.connect()
+            await channel.seen.failures(1)
+            return channel.seen.failed[0][1]
+
+    async def scenario() -> list[float]:
+        return [await wait_of_one_worker() for _ in range(100)]
 
     random.seed(7)
     waits_s = run_in_virtual_time(scenario())
@@ -91,7 +89,7 @@ def test_the_interval_runs_from_the_start_of_the_attempt() -> None:
             started_s = channel.loop.time()
             assert (await error_of_waiting(channel)).code == Code.UNAVAILABLE
             assert 20 <= channel.loop.time() - started_s < 20.5
-            assert channel.seen.failed == [("no connection within 20 s", 0.0)]
+            assert channel.seen.failed == [(f"127.0.0.1:{peer.port}: no connection within 20 s", 0.0)]
 
     run_in_virtual_time(scenario())
 
@@ -118,10 +116,11 @@ def test_only_settings_start_the_backoff_over() -> None:
         ):
             call = channel.unary(waits_for_ready=True)
             await channel.seen.failures(3)
-            assert channel.channel._backoff_s == pytest.approx(1.6**2)
+            (address,) = channel.channel._addresses._subchannels.values()
+            assert address._backoff.interval_s == pytest.approx(1.6**2)
             peer.manners = Manners()
             await channel.seen.wait_until(lambda: channel.seen.ready_count == 1)
-            assert channel.channel._backoff_s == 0.0
+            assert address._backoff.interval_s == 0.0
             connection = peer.connections[-1]
             connection.reply((await connection.request()).stream_id)
             await ended(call)

@@ -67,3 +67,17 @@ def test_the_clients_own_metadata_may_be_at_fault() -> None:
     """431: the request is too large for this backend."""
     error = failures.metadata_too_large("s")
     assert (error.code, error.http, error.source) == (Code.RESOURCE_EXHAUSTED, 431, Source.GATEWAY)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_tls", "text"),
+    [
+        (ConnectionRefusedError("refused"), True, "refused"),
+        (ConnectionResetError("reset"), False, "reset"),
+        (ConnectionResetError("reset"), True, "may demand a client certificate"),
+        (OSError(), True, "OSError"),
+    ],
+)
+def test_failures_are_described(error: Exception, is_tls: bool, text: str) -> None:
+    """Never an empty text, and a hint where servers hang up without a word."""
+    assert text in failures.describe(error, is_tls=is_tls)
