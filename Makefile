@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled fuzz check format compile bench faults lock docs clean
+.PHONY: help demo test test-compiled fuzz check format compile bench faults guard lock docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench: $(VENV)/.bench build/compiled/.stamp ## Measure the gateway (compiled) be
 
 faults: $(VENV)/.bench ## Break backends in every way and hold the gateway's figures against their lines; ARGS=B1,B7 chooses
 	$(BIN)/python -m scenarios $(ARGS)
+
+guard: $(VENV)/.bench ## Hold rate limits and their shared state against their lines (10 minutes); ARGS="R1,R2" chooses, ARGS=--write keeps
+	scripts/install-system-packages --check
+	$(BIN)/python -m scenarios.guard $(ARGS)
 
 lock: $(VENV)/.dev ## Pin requirements/*.in again; ARGS=--upgrade renews the pins
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock-requirements $(ARGS)

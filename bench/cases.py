@@ -21,6 +21,10 @@ BESIDE_GRPCIO = 0.25
 """A call of the gateway's own transport is at least four times cheaper than one of grpcio's asyncio client."""
 CALL_US = 18.0
 """What it costs at most."""
+ALL_POLICIES_US = 12.0
+"""What client address, rate limit, token, role policy, breaker and CORS together may cost a request."""
+REFUSED = 0.50
+"""What a request beyond its limit may cost, relative to one that is served."""
 WITH_MANY_ROUTES = 1.05
 """What 10,000 routes may add to the cost of a request."""
 
@@ -46,16 +50,28 @@ class Case:
     """Highest ratio of CPU time per request to the baseline that we promise."""
     most_us: float | None = None
     """Highest CPU time per request that we promise, in microseconds."""
+    more_us: float | None = None
+    """Most CPU time, in microseconds, that a request may cost beyond what it costs the baseline."""
+    refusing: tuple[str, ...] = ()
+    """Keys of the targets that must answer 429 to everything."""
     by_default: bool = True
     """Whether it is measured when no case is named."""
 
 
+ALLOWED_BEFORE_LIMIT = 60
+"""Requests that a target with its limit reached was sent before; one an hour and more, so that it stays reached."""
 SECRET = "a secret of the benchmark, nowhere else used"
 GET = Request(path="/v1/users/u42")
 GET_WITH_TOKEN = Request(
     path=GET.path,
     headers=(("authorization", f"Bearer {jwt.encode({'sub': 'bench', 'exp': 4_102_444_800}, SECRET, 'HS256')}"),),
 )
+GET_OF_A_PAGE = Request(path=GET.path, headers=(*GET_WITH_TOKEN.headers, ("origin", "https://app.example")))
+GUARDS: Mapping[str, object] = {
+    "auth": {"jwt": {"secret": SECRET}},
+    "cors": {"enabled": True, "allowed_origins": ["https://app.example"]},
+}
+"""The sections that switch on what `gateway_config` leaves off; breakers are always on."""
 POST = Request(
     method="POST",
     path="/v1/users",
@@ -98,6 +114,27 @@ CASES = (
         refused=GET,
     ),
     Case(
+        name="policies",
+        title="GET by id, all policies on, token cached",
+        request=GET_OF_A_PAGE,
+        expected=expected_get("u42"),
+        load=Wrk(64),
+        targets=("gateway-open", "gateway-guarded"),
+        refused=GET,
+        promise=None,
+        more_us=ALL_POLICIES_US,
+    ),
+    Case(
+        name="limited",
+        title="GET by id, all policies on, served and refused (429)",
+        request=GET_OF_A_PAGE,
+        expected=expected_get("u42"),
+        load=Wrk(64),
+        targets=("gateway-guarded", "gateway-limited"),
+        refusing=("gateway-limited",),
+        promise=REFUSED,
+    ),
+    Case(
         name="tracing",
         title="GET by id, every request traced",
         request=GET,
@@ -129,6 +166,19 @@ def targets(many_routes: int) -> dict[str, Target]:
         "channel": Caller(kind="gateway", title="the gateway's channel"),
         "gateway-many": Gateway(title=f"gateway, {many_routes:,} routes", routes=many_routes),
         "gateway-auth": Gateway(title="gateway, auth", sections={"auth": {"jwt": {"secret": SECRET}}}),
+        "gateway-open": Gateway(title="gateway, no policies", sections={"rate_limit": {"enabled": False}}),
+        "gateway-guarded": Gateway(title="gateway, all policies", sections=GUARDS),
+        "gateway-limited": Gateway(
+            title="gateway, limit reached",
+            sections={
+                **GUARDS,
+                "rate_limit": {
+                    "enabled": True,
+                    "requests_per_minute": 1,
+                    "window_seconds": 60 * ALLOWED_BEFORE_LIMIT,
+                },
+            },
+        ),
         "gateway-tracing": Gateway(
             title="gateway, tracing", sections={"observability": {"tempo_endpoint": "{backend}"}}
         ),

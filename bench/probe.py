@@ -34,13 +34,11 @@ def ask(port: int, request: Request) -> Answer:
         connection.close()
 
 
-def check_refused(who: str, port: int, request: Request) -> None:
-    """Raise BenchError unless the answer is 401."""
+def check_refused(who: str, port: int, request: Request, status: int) -> None:
+    """Raise BenchError unless the answer has this status."""
     answer = ask(port, request)
-    if answer.status != 401:
-        raise BenchError(
-            f"{who} answered {request.method} {request.path} without a token with {answer.status}, not 401"
-        )
+    if answer.status != status:
+        raise BenchError(f"{who} answered {request.method} {request.path} with {answer.status}, not {status}")
 
 
 def check_answer(who: str, port: int, request: Request, expected: Mapping[str, object]) -> None:

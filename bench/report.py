@@ -45,6 +45,7 @@ def result_table(outcome: Outcome) -> Table:
                 kept = (
                     _promise(case.promise, summary.ratio.middle, "{:.2f}"),
                     _promise(case.most_us, summary.cpu_us, "{:.0f} us"),
+                    _promise(case.more_us, summary.extra_us or 0.0, "{:.0f} us more"),
                 )
                 promise = ", ".join(filter(None, kept))
             what = (f"{case.name}: {case.title}", case.load.label, outcome.plan.targets[key].title)

@@ -46,6 +46,8 @@ class Summary:
     p99_ms: float
     ratio: Ratio | None
     """Absent for the baseline itself, and without one."""
+    extra_us: float | None = None
+    """CPU time per request beyond the baseline of the same round, median; absent as `ratio` is."""
 
 
 def summarise(samples: Sequence[Sample], baseline: Sequence[Sample] | None) -> Summary:
@@ -57,7 +59,12 @@ def summarise(samples: Sequence[Sample], baseline: Sequence[Sample] | None) -> S
         p50_ms=median(sample.p50_ms for sample in samples),
         p99_ms=median(sample.p99_ms for sample in samples),
         ratio=None if baseline is None else _ratio(samples, baseline),
+        extra_us=None if baseline is None else _extra_us(samples, baseline),
     )
+
+
+def _extra_us(samples: Sequence[Sample], baseline: Sequence[Sample]) -> float:
+    return median(ours.cpu_us - theirs.cpu_us for ours, theirs in zip(samples, baseline, strict=True))
 
 
 def _ratio(samples: Sequence[Sample], baseline: Sequence[Sample]) -> Ratio:

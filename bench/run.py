@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.backend import TRACES_ARRIVED
-from bench.cases import Case
-from bench.probe import check_answer, check_refused
+from bench.cases import ALLOWED_BEFORE_LIMIT, Case
+from bench.probe import ask, check_answer, check_refused
 from bench.processes import BenchError, Memory, cpu_spent, find_tool
 from bench.results import Sample, Summary, summarise
 from bench.targets import Running, Target, Workshop
@@ -57,7 +57,7 @@ def run(plan: Plan) -> Outcome:
         for case in plan.cases:
             for key in _targets_of(case, plan):
                 _check(case, key, plan, ready[key].port)
-                _measure(case, ready[key], _WARM_UP_S, folder)
+                _measure(case, key, ready[key], _WARM_UP_S, folder)
                 if case.needs_traces and key != case.targets[0]:
                     _wait_for_traces(plan.targets[key], workshop)
         samples = _measure_rounds(plan, ready, folder)
@@ -81,9 +81,14 @@ def _targets_of(case: Case, plan: Plan) -> list[str]:
 
 def _check(case: Case, key: str, plan: Plan, port: int) -> None:
     title = plan.targets[key].title
+    if key in case.refusing:
+        for _ in range(ALLOWED_BEFORE_LIMIT):
+            ask(port, case.request)
+        check_refused(title, port, case.request, 429)
+        return
     check_answer(title, port, case.request, case.expected)
     if case.refused is not None and key != case.targets[0]:
-        check_refused(title, port, case.refused)
+        check_refused(title, port, case.refused, 401)
 
 
 def _wait_for_traces(target: Target, workshop: Workshop) -> None:
@@ -103,19 +108,20 @@ def _measure_rounds(plan: Plan, ready: Mapping[str, Running], folder: Path) -> d
             keys = _targets_of(case, plan)
             # Every other round runs backwards, so that neither target always comes second.
             for key in keys if number % 2 == 0 else reversed(keys):
-                sample = _measure(case, ready[key], plan.seconds, folder)
+                sample = _measure(case, key, ready[key], plan.seconds, folder)
                 samples.setdefault((case.name, key), []).append(sample)
     return samples
 
 
-def _measure(case: Case, target: Running, seconds: int, folder: Path) -> Sample:
+def _measure(case: Case, key: str, target: Running, seconds: int, folder: Path) -> Sample:
     before = target.child.cpu()
     try:
         result = case.load.run(case.request, target.port, seconds, folder)
     except BenchError as error:
         raise BenchError(f"{target.child.name}, case {case.name}: {error}") from error
     spent = cpu_spent(before, target.child.cpu())
-    if result.failed or not result.requests:
+    # The load generator counts whatever is no success; a target that must refuse has none.
+    if result.failed != (result.requests if key in case.refusing else 0) or not result.requests:
         raise BenchError(
             f"{target.child.name}, case {case.name}: {result.failed} failed and {result.requests} answered requests; "
             f"the end of its output:\n{target.child.output[-2_000:]}"

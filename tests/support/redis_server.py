@@ -6,9 +6,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Self
+
+import redis
 
 START_TIMEOUT_S = 10.0
 
@@ -27,6 +30,8 @@ class RedisServer:
         self.options = options
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_quick = threading.Event()
+        self._slowing: threading.Thread | None = None
 
     def start(self) -> None:
         """Start it empty, and wait until it answers."""
@@ -69,6 +74,34 @@ class RedisServer:
             ["redis-cli", "-s", self.path, *words], capture_output=True, text=True, check=True, timeout=START_TIMEOUT_S
         )
         return done.stdout.strip()
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Put a plain string under a key of any bytes."""
+        with redis.Redis(unix_socket_path=str(self.path)) as client:
+            client.set(key, value)
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key of any bytes."""
+        with redis.Redis(unix_socket_path=str(self.path)) as client:
+            client.delete(key)
+
+    def slow_down(self) -> None:
+        """Let each command take up to half a second, until `speed_up`."""
+        self._is_quick.clear()
+        self._slowing = threading.Thread(target=self._slow)
+        self._slowing.start()
+
+    def speed_up(self) -> None:
+        """Undo `slow_down`."""
+        self._is_quick.set()
+        if self._slowing is not None:
+            self._slowing.join()
+
+    def _slow(self) -> None:
+        # The pause holds back our own connection, too, so each round waits for the one before.
+        with redis.Redis(unix_socket_path=str(self.path)) as client:
+            while not self._is_quick.is_set():
+                client.execute_command("CLIENT", "PAUSE", 500, "ALL")
 
     def pause(self) -> None:
         """Let it neither answer nor close, as a hung machine would."""

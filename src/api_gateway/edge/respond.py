@@ -33,8 +33,13 @@ class ErrorAnswers:
     ) -> Response:
         """Return the answer. `registry` knows the types of the backend's details; `headers` go before the error's."""
         response_headers: HeaderList = [self._content_type, *headers, *error.headers]
-        body = self._describe(error, _details(error, registry))
-        return Response(error.http, response_headers, _encode(body), close=error.close)
+        wording = error.wording
+        if wording is None:
+            body = _encode(self._describe(error, _details(error, registry)))
+        else:
+            # 1.2 us less of a refusal that has to be cheap.
+            body = wording.body = wording.body or _encode(self._describe(error, _details(error, registry)))
+        return Response(error.http, response_headers, body, close=error.close)
 
     def in_stream(self, error: GatewayError, *, registry: Registry | None = None) -> bytes:
         """Return the JSON of an error inside an answer that has begun: `{"error": ...}` whatever the format.

@@ -19,6 +19,19 @@ class Source(Enum):
     UPSTREAM = "upstream"
 
 
+class Wording:
+    """Shared by errors that are told in the same words again and again: their body is written once.
+
+    Everything that the body holds must be the same in all errors of one wording.
+    """
+
+    __slots__ = ("body",)
+
+    def __init__(self) -> None:
+        self.body = b""
+        """As `edge/respond.py` wrote it, empty until then."""
+
+
 class GatewayError(Exception):
     """A request that ends without its answer.
 
@@ -41,6 +54,7 @@ class GatewayError(Exception):
         retryable: bool = False,
         close: bool = False,
         log_reason: str = "",
+        wording: Wording | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -57,6 +71,7 @@ class GatewayError(Exception):
         self.log_reason = log_reason
         self.attempts = 1
         """Times the backend was called before it was given up."""
+        self.wording = wording
 
 
 def bad_request(message: str, reason: str = "BAD_REQUEST", *, close: bool = False, **metadata: str) -> GatewayError:

@@ -11,7 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..config.settings import RateLimitSettings
-from ..model.errors import GatewayError, Source, unavailable
+from ..model.errors import GatewayError, Source, Wording, unavailable
 from ..model.exchange import Exchange
 from ..model.status import Code
 from ..state.store import StoreError, WindowStore
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _Header = tuple[bytes, bytes]
 
+_EXHAUSTED: Final = int(Code.RESOURCE_EXHAUSTED)
+_CLIENT: Final = Source.CLIENT
 _FORMATTED: Final = 1024
 """Header values formatted ahead: 0 to 1023. Saves 0.3 us a request."""
 _REMAINING: Final = tuple((b"ratelimit-remaining", b"%d" % number) for number in range(_FORMATTED))
@@ -62,7 +64,21 @@ class RateLimit:
 class _RouteLimit:
     """The limit of one route. `scope` begins the keys of routes that count for themselves."""
 
-    __slots__ = ("_hit", "_limit", "_limit_header", "_listener", "_route", "_scope", "_settings")
+    __slots__ = (
+        "_hit",
+        "_limit",
+        "_limit_header",
+        "_listener",
+        "_message",
+        "_metadata",
+        "_retry_after",
+        "_route",
+        "_scope",
+        "_settings",
+        "_told",
+        "_told_s",
+        "_window_s",
+    )
 
     def __init__(self, limits: RateLimit, route: str, requests_per_minute: int, scope: bytes) -> None:
         self._hit = limits._store.hit
@@ -72,6 +88,13 @@ class _RouteLimit:
         self._scope = scope
         self._limit = scale_limit(requests_per_minute, limits._settings.window_seconds)
         self._limit_header = (b"ratelimit-limit", b"%d" % self._limit)
+        self._window_s = limits._settings.window_seconds
+        self._metadata = {"limit": str(self._limit), "window_seconds": str(self._window_s)}
+        # The words of the last refusal: for a second or more all clients that wait equally long are told the same.
+        self._told_s = 0
+        self._told = Wording()
+        self._message = ""
+        self._retry_after: tuple[_Header, ...] = ()
 
     def admit(self, exchange: Exchange, now_s: float) -> Awaitable[None] | None:
         """Count the request and put the `RateLimit-*` headers on its answer; raise 429 when it is one too many."""
@@ -82,7 +105,10 @@ class _RouteLimit:
             return None
         if not isinstance(verdict, tuple):
             return self._admit_later(exchange, verdict)
-        self._apply(exchange, verdict)
+        refusal = self._apply(exchange, verdict)
+        if refusal is not None:
+            # Raised here: each function that an error passes on its way costs 0.4 us when compiled.
+            raise refusal
         return None
 
     def settle(self, exchange: Exchange, now_s: float) -> None:
@@ -94,28 +120,40 @@ class _RouteLimit:
         except StoreError as error:
             self._do_without_store(error)
         else:
-            self._apply(exchange, decided)
+            refusal = self._apply(exchange, decided)
+            if refusal is not None:
+                raise refusal
 
-    def _apply(self, exchange: Exchange, verdict: Verdict) -> None:
+    def _apply(self, exchange: Exchange, verdict: Verdict) -> GatewayError | None:
+        """Put the headers on the answer; return the error of a request that is one too many."""
         remaining, seconds = verdict
         reset = max(1, ceil(seconds))
         headers = exchange.response_headers
         headers.append(self._limit_header)
         headers.append(_header(_REMAINING, max(0, remaining)))
         headers.append(_header(_RESET, reset))
-        if remaining < 0:
-            self._listener.rate_limited(self._route)
-            raise self._refusal(reset)
+        if remaining >= 0:
+            return None
+        self._listener.rate_limited(self._route)
+        return self._refusal(reset)
 
     def _refusal(self, retry_after_s: int) -> GatewayError:
+        if retry_after_s != self._told_s:
+            self._told_s = retry_after_s
+            self._told = Wording()
+            self._message = (
+                f"too many requests: {self._limit} per {self._window_s} s are allowed; retry in {retry_after_s} s"
+            )
+            self._retry_after = ((b"retry-after", b"%d" % retry_after_s),)
         return GatewayError(
-            Code.RESOURCE_EXHAUSTED,
-            f"too many requests: {self._limit} per {self._settings.window_seconds} s are allowed; "
-            f"retry in {retry_after_s} s",
+            _EXHAUSTED,
+            self._message,
             reason="RATE_LIMITED",
-            source=Source.CLIENT,
-            metadata={"limit": str(self._limit), "window_seconds": str(self._settings.window_seconds)},
-            headers=((b"retry-after", b"%d" % retry_after_s),),
+            source=_CLIENT,
+            http=429,
+            metadata=self._metadata,
+            headers=self._retry_after,
+            wording=self._told,
         )
 
     def _do_without_store(self, error: StoreError) -> None:

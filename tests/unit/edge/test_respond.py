@@ -11,7 +11,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
 from api_gateway.edge.respond import ErrorAnswers, ErrorFormat, error_response
-from api_gateway.model.errors import GatewayError, Source, bad_request, unavailable
+from api_gateway.model.errors import GatewayError, Source, Wording, bad_request, unavailable
 from api_gateway.model.status import HTTP_STATUS, Code
 
 
@@ -49,6 +49,18 @@ def test_error_has_one_shape() -> None:
             }
         ],
     }
+
+
+def test_errors_of_one_wording_are_written_once() -> None:
+    wording = Wording()
+    first, second = (unavailable("busy", "BUSY", retry_after_s=wait_s) for wait_s in (1, 2))
+    expected = error_response(first).body
+    for error in (first, second):
+        error.wording = wording
+        response = error_response(error, headers=[(b"x-request-id", b"1")])
+        assert response.body is wording.body
+        assert response.body == expected
+        assert response.headers[-1:] == list(error.headers)
 
 
 @pytest.mark.parametrize("code", list(HTTP_STATUS), ids=lambda code: Code(code).name)
