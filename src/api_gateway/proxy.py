@@ -12,15 +12,19 @@ from .model.exchange import Exchange
 from .model.message import Request, Response
 from .model.policy import Policy
 from .model.status import Code
+from .model.upstream import Answers
 from .policy.chain import Permit
 from .policy.client_address import ClientAddress
 from .routing.path import normalise_path
 from .routing.route import Route
 from .routing.table import RouteTable
+from .streams.duplex import Duplex, only_message
+from .streams.requests import messages_of_body
 from .telemetry.log import get_logger
 from .telemetry.trace_context import continue_trace, format_traceparent, request_id
 from .transcoding.content_type import refuse_encoded
 from .transcoding.headers import ForwardedHeaders, request_metadata, response_headers, success_status
+from .transcoding.request_stream import read_messages
 from .transcoding.streaming import RAW, StreamedAnswer, choose_framing
 
 _log = get_logger("api_gateway.proxy")
@@ -127,10 +131,12 @@ class Proxy:
             if waiting is not None:
                 await waiting
 
+            if route.method.is_client_streaming:
+                return await self._stream_requests(exchange, route, permit, variables)
             body = b""
             if request.body is not None:
                 refuse_encoded(request.headers)
-                received = request.body.read(route.body_limit_bytes)
+                received = request.body.read(route.body_limit_bytes, exchange.deadline_s)
                 body = received if isinstance(received, bytes) else await received
             message = route.binding.bind(
                 variables, request.query, body, request.headers.get(b"content-type", _NO_BODY_TYPE)
@@ -259,16 +265,58 @@ class Proxy:
         try:
             await stream.send(message)
             stream.close_send()
-            first = await stream.receive()
-            exchange.attempts = stream.attempts
-            framing = choose_framing(exchange.request.headers.get(b"accept", b""))
-            content_type = framing.content_type
-            if route.encoder.is_raw:
-                framing = RAW
-                content_type = route.encoder.encode(first)[0] if first is not None else RAW.content_type
+            return await self._answer_in_parts(exchange, route, permit, stream)
         except BaseException:
             stream.cancel()
             raise
+
+    async def _stream_requests(
+        self, exchange: Exchange, route: Route, permit: Permit, variables: tuple[str, ...]
+    ) -> Response:
+        """Call with a stream of requests, each sent on as it arrives (semantics 25)."""
+        request = exchange.request
+        if request.body is not None:
+            refuse_encoded(request.headers)
+        messages = read_messages(
+            route.binding,
+            variables,
+            request.query,
+            request.headers.get(b"content-type", _NO_BODY_TYPE),
+            limit_bytes=route.body_limit_bytes,
+        )
+        exchange.called_s = self._clock()
+        stream = route.channel.stream(
+            route.grpc_path,
+            deadline_s=exchange.deadline_s,
+            metadata=request_metadata(exchange, self._forwarded),
+        )
+        requests = messages_of_body(request.body, messages)
+        duplex = Duplex(stream, requests, idle_s=route.idle_timeout_s, clock=self._clock)
+        try:
+            duplex.start()
+            if route.method.is_server_streaming:
+                return await self._answer_in_parts(exchange, route, permit, duplex)
+            reply = await only_message(duplex, route.service)
+            exchange.attempts = duplex.attempts
+            exchange.grpc_code = Code.OK
+            content_type, content = route.encoder.encode(reply)
+        except BaseException:
+            duplex.cancel()
+            raise
+        response = self._success(exchange, content_type, content, duplex.headers, duplex.trailers)
+        exchange.status = response.status
+        self._end(exchange, permit)
+        return response
+
+    async def _answer_in_parts(self, exchange: Exchange, route: Route, permit: Permit, stream: Answers) -> Response:
+        """Wait for the first message, and answer with it and all that follow."""
+        first = await stream.receive()
+        exchange.attempts = stream.attempts
+        framing = choose_framing(exchange.request.headers.get(b"accept", b""))
+        content_type = framing.content_type
+        if route.encoder.is_raw:
+            framing = RAW
+            content_type = route.encoder.encode(first)[0] if first is not None else RAW.content_type
 
         def ended(error: GatewayError | None, is_complete: bool) -> None:
             if error is not None:

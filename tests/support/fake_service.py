@@ -115,3 +115,9 @@ class FakeMessages:
         """Give up."""
         self.is_cancelled = True
         return True
+
+    def abort(self, error: GatewayError) -> None:
+        """Give up with an error."""
+        self.is_cancelled = True
+        self._messages.clear()
+        self._failure = error

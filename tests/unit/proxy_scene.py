@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from api_gateway.config.settings import CorsSettings
@@ -78,14 +79,14 @@ class Whole:
         self._data = data
         self._later = later
 
-    def read(self, limit_bytes: int) -> bytes | Awaitable[bytes]:
+    def read(self, limit_bytes: int, deadline_s: float = math.inf) -> bytes | Awaitable[bytes]:
         return self._arrive() if self._later else self._data
 
     async def _arrive(self) -> bytes:
         await asyncio.sleep(0)
         return self._data
 
-    async def chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
+    async def chunks(self, limit_bytes: int | None) -> AsyncGenerator[bytes, None]:
         yield self._data
 
 

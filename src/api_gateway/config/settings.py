@@ -100,6 +100,10 @@ class ServiceSettings(Section):
     with the same scheme. Every address of every name is used."""
     timeout_ms: PositiveMs = 5_000
     """Longest time for one call, in milliseconds; travels to the backend as `grpc-timeout`."""
+    stream_timeout_ms: PositiveMs = 3_600_000
+    """The same for methods that stream, in milliseconds; `server.request_timeout_ms` does not shorten it."""
+    stream_idle_timeout_ms: PositiveMs = 300_000
+    """How long a stream of requests may stand still in both directions, in milliseconds; then it ends with 504."""
     connection_pool_size: int = Field(default=10, ge=1, le=1_000)
     """Most connections a worker opens to it; opened as needed, and at least one to each of its addresses."""
     connect_timeout_ms: PositiveMs = 20_000

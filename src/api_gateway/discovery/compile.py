@@ -69,10 +69,11 @@ class RouteCompiler:
         settings = self._settings
         service = settings.services[planned.service]
         method = planned.method
-        if method.is_client_streaming:
-            raise ValueError("methods with a stream of requests are not served yet")
         name = settings.service_name(planned.service)
-        timeout_ms = min(planned.timeout_ms or service.timeout_ms, settings.server.request_timeout_ms)
+        if method.is_unary:
+            timeout_ms = min(planned.timeout_ms or service.timeout_ms, settings.server.request_timeout_ms)
+        else:
+            timeout_ms = planned.timeout_ms or service.stream_timeout_ms
         self._metrics.route(planned.template.text, planned.verb, self._metrics.calls(name, method.full_name))
         return Route(
             template=planned.template.text,
@@ -81,6 +82,7 @@ class RouteCompiler:
             method=method,
             grpc_path=f"/{method.full_name}".encode(),
             timeout_s=timeout_ms / 1000,
+            idle_timeout_s=service.stream_idle_timeout_ms / 1000,
             body_limit_bytes=body_limit_bytes(planned.template.text, settings.body_limit),
             binding=compile_binding(
                 method,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from math import inf
 from typing import Final
 
 from ..model.errors import GatewayError, Source
@@ -42,9 +43,11 @@ class IncomingBody:
         "_on_demand",
         "_on_pressure",
         "_reader",
+        "deadline_s",
         "declared_bytes",
         "is_complete",
         "is_continue_awaited",
+        "is_endless",
         "received_bytes",
     )
 
@@ -61,6 +64,10 @@ class IncomingBody:
         self.is_continue_awaited = is_continue_awaited
         """Whether the client may be waiting for `100 Continue`."""
         self.is_complete = False
+        self.deadline_s = inf
+        """When the request ends that waits for the whole body."""
+        self.is_endless = False
+        """Whether it may take as long as its reader lets it."""
         self.received_bytes = 0
         """Content received so far, kept or not."""
         self._on_demand = on_demand
@@ -116,9 +123,10 @@ class IncomingBody:
 
     # For the request
 
-    def read(self, limit_bytes: int) -> bytes | Awaitable[bytes]:
+    def read(self, limit_bytes: int, deadline_s: float = inf) -> bytes | Awaitable[bytes]:
         """Return the whole body, or what can be awaited for it."""
         self._is_read_whole = True
+        self.deadline_s = deadline_s
         self._want(limit_bytes)
         if self._error is not None:
             raise self._error
@@ -133,8 +141,9 @@ class IncomingBody:
             raise self._error
         return self._take_all()
 
-    async def chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
+    async def chunks(self, limit_bytes: int | None) -> AsyncGenerator[bytes, None]:
         """Iterate over the parts; bytes not yet asked for beyond the high-water mark hold the client back."""
+        self.is_endless = limit_bytes is None
         self._want(limit_bytes)
         while True:
             if self._error is not None:
@@ -149,9 +158,9 @@ class IncomingBody:
             else:
                 await self._more()
 
-    def _want(self, limit_bytes: int) -> None:
+    def _want(self, limit_bytes: int | None) -> None:
         self._limit_bytes = limit_bytes
-        if max(self.declared_bytes or 0, self.received_bytes) > limit_bytes:
+        if limit_bytes is not None and max(self.declared_bytes or 0, self.received_bytes) > limit_bytes:
             self.fail(body_too_large(limit_bytes))
         elif not self.is_complete:
             self._on_demand()

@@ -284,6 +284,8 @@ class Http1Connection(asyncio.Protocol):
         """Let the body come that the request has asked for."""
         self._resume_reading()
         body = self._body
+        if body is not None and body.deadline_s < self._armed_s:
+            self._watch()
         if body is not None and body.is_continue_awaited:
             # Once, and only while nothing of the body has come: a client that did not wait gets none (RFC 9110 10.1.1).
             body.is_continue_awaited = False
@@ -336,8 +338,15 @@ class Http1Connection(asyncio.Protocol):
     def _received_due_s(self) -> float:
         """Return when the head or body must be here: absolute, so that bytes which trickle in extend nothing."""
         limits = self._limits
-        timeout_s = limits.header_timeout_s + (limits.body_timeout_s if self._reader.body is not None else 0.0)
-        return max(self._reader.started_s, self._reading_since_s) + timeout_s
+        body = self._reader.body
+        timeout_s = limits.header_timeout_s
+        deadline_s = _NEVER_S
+        if body is not None:
+            if body.is_endless:
+                return _NEVER_S
+            timeout_s += limits.body_timeout_s
+            deadline_s = body.deadline_s
+        return min(max(self._reader.started_s, self._reading_since_s) + timeout_s, deadline_s)
 
     def _watch(self) -> None:
         """Have `expire` called in time."""

@@ -160,6 +160,12 @@ class StreamCall(Call[None]):
         _wake(self._sender)
         return True
 
+    def abort(self, error: GatewayError) -> None:
+        """Give the call up with RST_STREAM CANCEL; who sends or receives gets `error`."""
+        if not self._is_done:
+            self._release(ErrorCode.CANCEL)
+            self._end(error)
+
     def sendable(self) -> None:
         """Wake the sender."""
         self._can_send = True

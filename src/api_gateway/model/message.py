@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Protocol
 
 HeaderList = list[tuple[bytes, bytes]]
@@ -12,16 +13,18 @@ HeaderList = list[tuple[bytes, bytes]]
 class Body(Protocol):
     """A request body that may still be arriving."""
 
-    def read(self, limit_bytes: int) -> bytes | Awaitable[bytes]:
+    def read(self, limit_bytes: int, deadline_s: float = math.inf) -> bytes | Awaitable[bytes]:
         """Return the whole body, or an awaitable of it while parts are missing.
 
-        Raises GatewayError (413, closing) when it is longer than `limit_bytes`; the rest is then not read.
+        Raises GatewayError (413, closing) when it is longer than `limit_bytes`; the rest is then not read. 408 when it
+        is not there by `deadline_s`, a monotonic time.
         """
 
-    def chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
+    def chunks(self, limit_bytes: int | None) -> AsyncGenerator[bytes, None]:
         """Iterate over the parts as they arrive; a slow reader holds the client by flow control.
 
-        Raises GatewayError (413, closing) once more than `limit_bytes` have come.
+        Raises GatewayError (413, closing) once more than `limit_bytes` have come. With None the body may be of any
+        length and take any time: the reader sees to that. Close it if it is not read to its end.
         """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol
 
+from .errors import GatewayError
 from .message import HeaderList
 
 
@@ -35,18 +36,20 @@ class UnaryCaller(Protocol):
         """
 
 
-class MessageStream(Protocol):
-    """A call with any number of messages each way."""
+class Answers(Protocol):
+    """The answering half of a call with any number of messages."""
 
-    attempts: int
-    headers: HeaderList
-    trailers: HeaderList
+    @property
+    def attempts(self) -> int:
+        """Times the call was tried."""
 
-    async def send(self, message: bytes) -> None:
-        """Send one message; waits while the service does not take it. Raises GatewayError when the call has ended."""
+    @property
+    def headers(self) -> HeaderList:
+        """Metadata that came before the first message."""
 
-    def close_send(self) -> None:
-        """Tell the service that no more messages follow."""
+    @property
+    def trailers(self) -> HeaderList:
+        """Metadata that came after the last one, without the status."""
 
     async def receive(self, timeout_s: float | None = None) -> bytes | None:
         """Return the next message, None after the last one of a call that ended with OK.
@@ -56,6 +59,19 @@ class MessageStream(Protocol):
 
     def cancel(self) -> bool:
         """Give the call up. Nothing happens when it has ended."""
+
+
+class MessageStream(Answers, Protocol):
+    """A call with any number of messages each way."""
+
+    async def send(self, message: bytes) -> None:
+        """Send one message; waits while the service does not take it. Raises GatewayError when the call has ended."""
+
+    def close_send(self) -> None:
+        """Tell the service that no more messages follow."""
+
+    def abort(self, error: GatewayError) -> None:
+        """Give the call up; who sends or receives gets the error. Nothing happens when it has ended."""
 
 
 class Upstream(UnaryCaller, Protocol):

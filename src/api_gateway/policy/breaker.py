@@ -32,6 +32,7 @@ _REFRESH_S: Final = 0.25
 """Oldest copy of the record that decides. All workers must see a change within 1 s."""
 _TRIAL_GRACE_S: Final = 1.0
 """How long after its deadline a trial keeps its slot: then its worker must be dead."""
+_MAX_TRIAL_S: Final = 60.0
 _LOSS_S: Final = 1.0
 """Lost connections that follow each other within this time, in whatever worker, are one event, and one failure."""
 _LOST: Final = "UPSTREAM_CONNECTION_LOST"
@@ -203,7 +204,8 @@ class Breaker:
         record = self._record
         if record.state is BreakerState.OPEN and now_s < self._first_trial_s(record):
             raise self._refusal(record, now_s)
-        trial_until_s = max(exchange.deadline_s, now_s) + _TRIAL_GRACE_S
+        # A stream may last for hours; it keeps the next trial waiting no longer than a call does.
+        trial_until_s = min(max(exchange.deadline_s, now_s), now_s + _MAX_TRIAL_S) + _TRIAL_GRACE_S
         before, after = self._apply(Event.ASKED, now_s, trial_until_s)
         if after.state is BreakerState.CLOSED:
             return

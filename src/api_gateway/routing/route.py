@@ -26,7 +26,9 @@ class Route:
     grpc_path: bytes
     """`/package.Service/Method`."""
     timeout_s: float
-    """Smaller of the server's, the service's and the route's."""
+    """Smaller of the server's, the service's and the route's; of a stream the route's, or the service's for streams."""
+    idle_timeout_s: float
+    """How long a stream of requests may stand still in both directions."""
     body_limit_bytes: int
     binding: Binding
     encoder: Encoder

@@ -25,7 +25,7 @@ _BODY: Final = "body"
 
 
 class Binding(Protocol):
-    """Makes request messages for one route. For client streaming it is used for every message alike."""
+    """Makes request messages for one route. Of a stream of requests, `bind` makes the first, `bind_next` the others."""
 
     @property
     def takes_body(self) -> bool:
@@ -43,6 +43,12 @@ class Binding(Protocol):
 
         Raises GatewayError 400 with a reason and where it is known `field` or `position`, or 415 for a body in another
         format; nothing else, whatever a client sends.
+        """
+
+    def bind_next(self, body: bytes) -> bytes:
+        """Return a message that follows the first one of a stream: JSON, or raw bytes, and nothing else.
+
+        Path and query belong to the first message alone. Raises as `bind` does.
         """
 
 
@@ -153,6 +159,10 @@ class NoBodyBinding:
             self._query.apply(message, parse_query(query))
         return self._finish(message)
 
+    def bind_next(self, body: bytes) -> bytes:
+        """See `Binding.bind_next`."""
+        raise _unexpected_body()
+
 
 class QueryBinding:
     """Everything from the query."""
@@ -180,6 +190,10 @@ class QueryBinding:
         message = self._type()
         self._query.apply(message, parse_query(query))
         return self._finish(message)
+
+    def bind_next(self, body: bytes) -> bytes:
+        """See `Binding.bind_next`."""
+        raise _unexpected_body()
 
 
 BodyReader = Callable[[bytes, bytes], tuple[Message, object]]
@@ -210,6 +224,10 @@ class WholeBodyBinding:
             self._query.apply(message, parse_query(query))
         return self._finish(message)
 
+    def bind_next(self, body: bytes) -> bytes:
+        """See `Binding.bind_next`."""
+        return self._finish(self._read(body, b"")[0])
+
 
 class FieldBodyBinding:
     """`body: "field"`: the body is one field, path variables go over it, everything else comes from the query."""
@@ -239,6 +257,10 @@ class FieldBodyBinding:
         if self._mask is not None and value is not None:
             self._mask.fill(message, value)
         return self._finish(message)
+
+    def bind_next(self, body: bytes) -> bytes:
+        """See `Binding.bind_next`."""
+        return self._finish(self._read(body, b"")[0])
 
 
 class _MaskFiller:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..model.errors import GatewayError
-from ..model.upstream import MessageStream
+from ..model.upstream import Answers
 
 KEEP_ALIVE_S: Final = 15.0
 """Longest silence of an event stream; proxies on the way close connections that say nothing for longer."""
@@ -76,7 +76,7 @@ class StreamedAnswer:
 
     def __init__(
         self,
-        stream: MessageStream,
+        stream: Answers,
         first: bytes | None,
         framing: Framing,
         *,

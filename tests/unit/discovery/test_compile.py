@@ -33,15 +33,20 @@ def test_a_route_knows_all_that_is_known_before_a_request(tmp_path: Path) -> Non
     assert (request.id, request.size) == ("i-1", 3)
 
 
-def test_streams_of_requests_are_failures_and_the_rest_is_served(tmp_path: Path) -> None:
+def test_every_planned_route_is_served(tmp_path: Path) -> None:
+    """Semantics 25: methods with a stream of requests like all others."""
     compiled = Compiling(tmp_path).compile()
-    reason = "methods with a stream of requests are not served yet"
-    assert {(planned.method.name, why) for planned, why in compiled.failures} == {
-        ("ClientStream", reason),
-        ("BidiStream", reason),
-    }
-    assert "GET /echo/v1/stream" in routes_of(compiled)
-    assert len(compiled.table) == len(routes_of(compiled)) > 10
+    assert compiled.failures == ()
+    routes = routes_of(compiled)
+    assert {"GET /echo/v1/stream", "POST /echo/v1/collect", "GET /echo/v1/chat"} <= set(routes)
+    assert len(compiled.table) == len(routes) > 10
+
+
+def test_streams_have_timeouts_of_their_own(tmp_path: Path) -> None:
+    """A call that may be long is not cut by the timeout of short ones (semantics 30)."""
+    scene = Compiling(tmp_path, service={"stream_timeout_ms": 120_000, "stream_idle_timeout_ms": 7_000})
+    route = routes_of(scene.compile())["GET /echo/v1/stream"]
+    assert (route.timeout_s, route.idle_timeout_s) == (120.0, 7.0)
 
 
 @pytest.mark.parametrize(

@@ -295,3 +295,37 @@ def test_half_a_request_sent_ahead_is_finished_later(application: SmallApplicati
     application.release()
     assert rig.statuses() == [200]
     assert rig.transport.is_reading()
+
+
+def test_semantics_30_deadline_of_the_request_covers_the_wait_for_its_body() -> None:
+    """A body that trickles in gets no more time than the request has."""
+
+    async def upload(request: Request) -> Response:
+        assert request.body is not None
+        received = request.body.read(1_000, 1_000.0 + 2.0)
+        return Response(200, [], received if isinstance(received, bytes) else await received)
+
+    rig = Rig(SmallApplication({"/upload": upload}))
+    rig.receive(request("POST", "/upload", "Content-Length: 100"), b"a")
+    rig.advance(1.9)
+    rig.receive(b"b")
+    assert rig.statuses() == []
+    rig.advance(0.2)
+    (answer,) = rig.answers()
+    assert (answer.status, answer.reason, answer.is_last) == (408, "REQUEST_TIMEOUT", True)
+
+
+def test_stream_of_requests_may_take_any_time() -> None:
+    """Semantics 25: its reader bounds it."""
+
+    async def upload(request: Request) -> Response:
+        assert request.body is not None
+        return Response(200, [], b"".join([part async for part in request.body.chunks(None)]))
+
+    rig = Rig(SmallApplication({"/upload": upload}))
+    rig.receive(request("POST", "/upload", "Content-Length: 3"), b"a")
+    rig.advance(600)
+    rig.receive(b"b")
+    rig.advance(600)
+    rig.receive(b"c")
+    assert [answer.body for answer in rig.answers()] == [b"abc"]

@@ -1,0 +1,1 @@
+"""Calls with a stream of requests: what drives both directions at once, over a body or over a WebSocket."""
