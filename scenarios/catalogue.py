@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scenarios import breaking, draining, frozen, killed, refusing, streams, unreachable, vanishing
+from scenarios import breaking, draining, frozen, hostile, killed, refusing, slow, streams, unreachable, vanishing
 from scenarios.stage import Stage
 
 
@@ -31,6 +31,9 @@ SCENARIOS: Final = (
     Scenario(name="B10", title="MAX_CONCURRENT_STREAMS 1, 0 and 100 under 100 callers", run=refusing.few_streams),
     Scenario(name="B11", title="the listen backlog is full", run=unreachable.full_backlog),
     Scenario(name="B12", title="connections without SETTINGS", run=unreachable.no_settings),
+    Scenario(name="B13", title="a backend of 16 kB/s, then of 1-byte DATA with padding", run=slow.slow_backend),
+    Scenario(name="B14", title="a hostile backend: floods and bombs", run=hostile.floods),
+    Scenario(name="B16", title="50 clients read 100 MB at 1 KiB/s each", run=slow.slow_clients),
     Scenario(name="B17", title="500 clients vanish in the middle of a call", run=vanishing.vanishing_clients),
     Scenario(name="B18", title="3 s at the client, 2 s in the queue", run=frozen.deadline_travels),
     Scenario(name="B20", title="the breaker of two workers, 20 times", run=breaking.flapping),

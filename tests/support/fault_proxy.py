@@ -35,6 +35,8 @@ class Faults:
     """Each piece waits this long; the order is kept."""
     slice_bytes: int = CHUNK_BYTES
     """Largest piece that is passed on at once."""
+    bytes_per_s: float = 0.0
+    """Speed of each direction of each connection; 0: as fast as it goes."""
     is_black_hole: bool = False
     """Whether bytes are taken and thrown away, in both directions."""
 
@@ -80,7 +82,10 @@ class _Side(asyncio.Protocol):
             self._proxy.swallow(len(data))
             return
         for at in range(0, len(data), faults.slice_bytes):
-            self._later(partial(self._pass_on, data[at : at + faults.slice_bytes]))
+            piece = data[at : at + faults.slice_bytes]
+            self._later(
+                partial(self._pass_on, piece), after_s=len(piece) / faults.bytes_per_s if faults.bytes_per_s else 0
+            )
 
     def eof_received(self) -> bool:
         self._later(self._end)
@@ -103,10 +108,10 @@ class _Side(asyncio.Protocol):
         if self.other is not None:
             self.other.transport.resume_reading()
 
-    def _later(self, deliver: Callable[[], object]) -> None:
+    def _later(self, deliver: Callable[[], object], *, after_s: float = 0.0) -> None:
         loop = asyncio.get_running_loop()
         # Never before what came earlier, even when the latency was lowered in between.
-        self._due_s = max(self._due_s, loop.time() + self._proxy.faults.latency_s)
+        self._due_s = max(self._due_s, loop.time() + self._proxy.faults.latency_s) + after_s
         self._under_way.append(deliver)
         # uvloop's timers of one millisecond may fire in another order; what they deliver keeps its own.
         if self.other is not None:

@@ -168,6 +168,12 @@ class PeerConnection(asyncio.Protocol):
         assert self._transport is not None
         self._transport.abort()
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes written that the kernel has not taken."""
+        assert self._transport is not None
+        return self._transport.get_write_buffer_size()
+
     def pause_reading(self) -> None:
         """Read nothing more, so that the client's writes pile up."""
         assert self._transport is not None
