@@ -6,7 +6,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scenarios import breaking, draining, frozen, hostile, killed, refusing, slow, streams, unreachable, vanishing
+from scenarios import (
+    breaking,
+    draining,
+    frozen,
+    hostile,
+    killed,
+    names,
+    pairs,
+    refusing,
+    slow,
+    streams,
+    unreachable,
+    vanishing,
+)
 from scenarios.stage import Stage
 
 
@@ -22,6 +35,8 @@ class Scenario:
 
 SCENARIOS: Final = (
     Scenario(name="B1", title="the only backend is killed and comes back after 3 s", run=killed.killed_and_restarted),
+    Scenario(name="B2", title="one of two backends is killed; idempotent requests, one retry", run=pairs.idempotent),
+    Scenario(name="B3", title="one of two backends is killed; no request may be repeated", run=pairs.not_idempotent),
     Scenario(name="B4", title="the backend is killed in the middle of 50 streams", run=streams.killed_in_streams),
     Scenario(name="B5", title="the backend is frozen for 5 s (SIGSTOP)", run=frozen.frozen_and_thawed),
     Scenario(name="B6", title="GOAWAY every 100 requests", run=draining.drained_every_hundred),
@@ -36,5 +51,6 @@ SCENARIOS: Final = (
     Scenario(name="B16", title="50 clients read 100 MB at 1 KiB/s each", run=slow.slow_clients),
     Scenario(name="B17", title="500 clients vanish in the middle of a call", run=vanishing.vanishing_clients),
     Scenario(name="B18", title="3 s at the client, 2 s in the queue", run=frozen.deadline_travels),
+    Scenario(name="B19", title="a name that means nothing for a while, then other addresses", run=names.changing_name),
     Scenario(name="B20", title="the breaker of two workers, 20 times", run=breaking.flapping),
 )

@@ -20,6 +20,13 @@ def open_sockets(pids: Iterable[int]) -> int:
     return sum(1 for pid in pids for target in _descriptors(pid) if target.startswith("socket:"))
 
 
+def socket_addresses(pids: Iterable[int]) -> list[str]:
+    """Return `local > remote state` of each TCP socket of processes, in the kernel's own notation, for reports."""
+    inodes = {target for pid in pids for target in _descriptors(pid)}
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return [f"{each[1]} > {each[2]} state {each[3]}" for each in lines if f"socket:[{each[9]}]" in inodes]
+
+
 def _rss_bytes(pid: int) -> int:
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -15,7 +15,7 @@ from scenarios.figures import Marks
 from scenarios.load import LoadShape, steady
 from scenarios.oracle import PLAIN, Tally, Verdict
 from scenarios.patience import until_told
-from scenarios.process_state import open_sockets, rss_bytes
+from scenarios.process_state import open_sockets, rss_bytes, socket_addresses
 from tests.support.gateway import RunningGateway, start_gateway
 
 QUIESCE_S: Final = 30.0
@@ -187,6 +187,8 @@ class Stage:
         marks = self.universal
         marks.at_most("requests in flight afterwards", in_flight, 0)
         marks.at_most("sockets leaked", leaked, 0)
+        if leaked > 0:
+            marks.note("sockets", "; ".join(socket_addresses(gateway.pids)))
         marks.note("RSS warm", f"{gateway.warm_rss_bytes / _MIB:.1f} MiB")
         marks.at_most("RSS afterwards / warm", rss_share, RSS_SHARE)
 

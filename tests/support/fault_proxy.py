@@ -83,9 +83,8 @@ class _Side(asyncio.Protocol):
             return
         for at in range(0, len(data), faults.slice_bytes):
             piece = data[at : at + faults.slice_bytes]
-            self._later(
-                partial(self._pass_on, piece), after_s=len(piece) / faults.bytes_per_s if faults.bytes_per_s else 0
-            )
+            after_s = len(piece) / faults.bytes_per_s if faults.bytes_per_s else 0.0
+            self._later(partial(self._pass_on, piece), after_s=after_s)
 
     def eof_received(self) -> bool:
         self._later(self._end)
