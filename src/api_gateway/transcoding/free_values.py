@@ -13,6 +13,7 @@ from typing import Final
 from protobuf import DescField, DescMessage
 
 from .fields import ANY, JSON_TYPES, SPECIAL_TYPES, element_of, fields_by_name, is_map, is_repeated
+from .strict_json import MAX_MESSAGES
 
 _Tables = dict[str, dict[str, DescField]]
 _COMPACT: Final = SPECIAL_TYPES - JSON_TYPES - {ANY}
@@ -22,7 +23,10 @@ COUNTED: Final = SPECIAL_TYPES
 
 
 def count_free_values(message: DescMessage, value: object) -> int:
-    """Return how many values the parsed JSON of a message has that become a message each, objects of fields apart."""
+    """Return how many values the parsed JSON of a message has that become a message each, objects of fields apart.
+
+    Beyond MAX_MESSAGES the number is not exact.
+    """
     if message.type_name in JSON_TYPES or message.type_name == ANY:
         return _count(value)
     return sum(_free_parts(message, value))
@@ -61,12 +65,14 @@ def _items(field: DescField, item: object) -> list[object]:
 
 
 def _count(value: object) -> int:
-    """Count a value and all inside it. Only objects and arrays are looked at one by one."""
+    """Count a value and all inside it, but not on beyond MAX_MESSAGES. Only objects and arrays are looked at singly."""
     total = 1
     waiting = [value]
     while waiting:
         part = waiting.pop()
         items = list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else []
         total += len(items)
+        if total > MAX_MESSAGES:
+            break
         waiting += [item for item in items if isinstance(item, dict | list)]
     return total

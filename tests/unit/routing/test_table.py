@@ -16,6 +16,7 @@ from api_gateway.routing import table as table_module
 from api_gateway.routing.path import normalise_path
 from api_gateway.routing.table import RouteTable
 from api_gateway.routing.template import parse_template
+from tests.support.cpu_time import cheapest_cpu_s
 from tests.unit.routing.reference import METHODS, Shape, matches, paths, shapes
 
 
@@ -284,6 +285,32 @@ def test_work_of_a_match_does_not_grow_with_the_table(path: str) -> None:
 
     small, large = table(2), table(1_000)
     assert steps(lambda: large.match("GET", path)) == steps(lambda: small.match("GET", path))
+
+
+def _large_table(count: int) -> RouteTable[str]:
+    """Build a table of templates as a large company's services have them."""
+    return build(
+        *(route.format(f"/v1/service{number % 50}/things{number}") for number in range(count // 5) for route in
+          ("GET {}", "GET {}/{{id}}", "POST {}/{{id}}:cancel", "GET {}/{{name=parts/*}}/items/{{item.id}}",
+           "DELETE {}/files/{{path=**}}"))
+    )  # fmt: skip
+
+
+def test_15_000_templates_are_built_in_two_seconds_and_matched_like_15() -> None:
+    """semantics 4, at size. In CPU seconds; matches are compared by steps, which no busy machine changes."""
+    tables: list[RouteTable[str]] = []
+    taken_s = cheapest_cpu_s(lambda: tables.append(_large_table(15_000)), enough_s=2.0)
+    print(f"15,000 templates: {taken_s:.2f} s of CPU")
+    assert taken_s < 2.0
+    large, small = tables[0], _large_table(15)
+    assert len(large) == 15_000
+    for method, path in (
+        ("GET", ""), ("GET", "/42"), ("POST", "/42:cancel"), ("GET", "/parts/1/items/2"), ("DELETE", "/files/a/b"),
+        ("GET", "/no/such/thing"),
+    ):  # fmt: skip
+        last = "/v1/service49/things2999" + path
+        first = "/v1/service2/things2" + path
+        assert steps(lambda: large.match(method, last)) == steps(lambda: small.match(method, first))  # noqa: B023 # called at once
 
 
 @pytest.mark.parametrize("depth", [6, 9])
