@@ -341,6 +341,7 @@ class Gateway:
             is_reachable=state in ("ready", "idle") and not status.error,
             is_discovered=status.is_discovered,
             connection=state,
+            addresses={address: each.value for address, each in channel.address_states.items()},
             breaker=self._breakers[key].record(now_s).state.label,
             routes=routes,
             schema_age_s=now_s - status.last_success_s if status.last_success_s else None,

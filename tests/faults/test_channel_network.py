@@ -114,7 +114,7 @@ async def test_half_closed_connections(network: Network, direction: Direction) -
 
 
 async def test_a_black_hole_costs_no_call_more_than_its_deadline(network: Network) -> None:
-    """G41: nothing comes back and nothing says so. Without keepalive (G51, not built) only deadlines end the calls."""
+    """G41: nothing comes back and nothing says so. Without keepalive only deadlines end the calls."""
     assert await outcome(network.channel, b"before") == Code.OK
     network.proxy.faults.is_black_hole = True
     loop = asyncio.get_running_loop()
@@ -127,3 +127,22 @@ async def test_a_black_hole_costs_no_call_more_than_its_deadline(network: Networ
     await network.channel.seen.wait_until(lambda: network.channel.seen.connections[-1] == 0)
     assert await outcome(network.channel, b"after") == Code.OK
     assert network.backend.executed == [prefixed(b"before"), prefixed(b"after")]
+
+
+async def test_keepalive_finds_a_black_hole() -> None:
+    """G51: nothing comes back and nothing says so; calls end long before their deadlines, and the next one succeeds."""
+    options = ChannelOptions(keepalive_interval_s=0.1, keepalive_timeout_s=0.1)
+    async with (
+        AnsweringPeer() as backend,
+        FaultProxy(backend.port) as proxy,
+        channel_to(proxy.endpoint, options) as channel,
+    ):
+        assert await outcome(channel, b"before") == Code.OK
+        proxy.faults.is_black_hole = True
+        calls = asyncio.gather(*[outcome(channel, b"lost %d" % number, timeout_s=60) for number in range(20)])
+        assert set(await calls) == {Code.UNAVAILABLE}
+        assert "no sign of life" in channel.seen.lost[0]
+        proxy.faults.is_black_hole = False
+        proxy.reset_all()
+        assert await outcome(channel, b"after") == Code.OK
+        assert channel.channel.open_streams == 0

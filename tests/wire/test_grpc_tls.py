@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.grpc.target import Target, parse_target
 from api_gateway.model.status import Code
 from tests.support.authority import Authority
@@ -244,6 +245,46 @@ async def test_files_are_read_again_for_each_connection(authority: Authority, tm
         connection = await peer.accept()
         connection.reply((await connection.request()).stream_id)
         await finished(call)
+
+
+async def test_connections_are_replaced_when_their_files_change(authority: Authority, tmp_path: Path) -> None:
+    """Issue 3: the old client certificate is given up without losing a call, once the new one works; not before."""
+    clients = Authority(tmp_path, "client authority")
+    old, new = clients.issue("old.test"), clients.issue("new.test")
+    context = authority.issue(DOMAIN).server_context(client_ca=clients.ca)
+    async with ScriptedPeer(tls=context) as peer:
+        ours = parse_target(
+            peer.endpoint,
+            tls_domain=DOMAIN,
+            ca_path=authority.ca,
+            client_cert_path=old.certificate,
+            client_key_path=old.key,
+        )
+        async with channel_to(ours, ChannelOptions(resolve_interval_s=0.05)) as channel:
+            running = channel.unary()
+            first = await peer.accept()
+            request = await first.request()
+            # Half of a rotation: certificate and key do not belong together. The old connection stays.
+            old.certificate.write_bytes(new.certificate.read_bytes())
+            await channel.seen.failures(1)
+            assert "cannot use the TLS files" in channel.seen.failed[0][0]
+            during = channel.unary()
+            first.reply((await first.request()).stream_id)
+            await finished(during)
+            old.key.write_bytes(new.key.read_bytes())
+            second = await peer.accept()
+            await channel.seen.wait_until(lambda: bool(channel.seen.replacements))
+            after = channel.unary()
+            second.reply((await second.request()).stream_id)
+            await finished(after)
+            assert "its TLS files have changed" in channel.seen.replacements[0]
+            shown = second.tls.getpeercert()
+            assert shown is not None
+            assert shown["subject"] == ((("commonName", "new.test"),),)
+            first.reply(request.stream_id)
+            await finished(running)
+            await first.closed()
+            assert len(peer.connections) == 2
 
 
 # Never plaintext

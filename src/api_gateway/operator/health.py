@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -25,6 +25,8 @@ class ServiceHealth:
     routes: int
     schema_age_s: float | None
     """Seconds since the schema was last read; None when it never was."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """State of each address: those of the channel, and `not_serving`. Empty before they are known."""
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -34,6 +36,7 @@ class ServiceHealth:
             "reachable": self.is_reachable,
             "discovered": self.is_discovered,
             "connection": self.connection,
+            "addresses": dict(self.addresses),
             "circuit_breaker": self.breaker,
             "routes": self.routes,
             "schema_age_seconds": None if self.schema_age_s is None else round(self.schema_age_s, 3),

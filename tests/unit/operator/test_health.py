@@ -20,6 +20,7 @@ UP = ServiceHealth(
     breaker="closed",
     routes=5,
     schema_age_s=12.34567,
+    addresses={"10.0.0.1:50051": "ready", "10.0.0.2:50051": "not_serving"},
 )
 DOWN = replace(UP, is_reachable=False, connection="transient_failure", error="connection refused")
 NEW = replace(UP, is_reachable=False, is_discovered=False, connection="connecting", routes=0, schema_age_s=None)
@@ -104,6 +105,7 @@ def test_a_service_is_shown_with_everything_an_operator_asks() -> None:
         "reachable": False,
         "discovered": True,
         "connection": "transient_failure",
+        "addresses": {"10.0.0.1:50051": "ready", "10.0.0.2:50051": "not_serving"},
         "circuit_breaker": "closed",
         "routes": 5,
         "schema_age_seconds": 12.346,
