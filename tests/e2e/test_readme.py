@@ -47,6 +47,14 @@ def test_every_kind_of_block_is_run() -> None:
     assert {block.against for block in BLOCKS} == {"", "against: demo", "against: demo --auth", "with a backend"}
 
 
+def test_the_guards_are_shown() -> None:
+    """Refused, logged in, let in, a role refused; a limit hit; a breaker opening and closing again."""
+    auth, (*_, guards, operators) = blocks("against: demo --auth"), blocks("against: demo")
+    assert [block.statuses for block in auth] == [["401", "200", "200", "403"]]
+    assert guards.statuses == ["429", "200", "503", "503", "200", "200"]
+    assert "/health" in operators.text
+
+
 @pytest.mark.parametrize("options", [(), ("--auth",)], ids=["open", "with tokens"])
 def test_lines_for_the_demo(options: tuple[str, ...]) -> None:
     """All blocks of one demo, in the order of the page."""
@@ -61,6 +69,8 @@ def test_lines_for_the_demo(options: tuple[str, ...]) -> None:
                 timeout=PATIENCE_S,
             )
             assert re.findall(r"HTTP/1\.1 (\d{3}) ", done.stdout) == block.statuses
+            for reason in re.findall(r'"reason": "(\w+)"', block.text):
+                assert f'"reason":"{reason}"' in done.stdout
             assert len(block.statuses) == block.text.count("curl -i")
 
 

@@ -15,11 +15,12 @@ from ..config.settings import Settings
 from .listening import local_url
 from .run import serve
 from .screen import Screen
-from .tour import lines, tour
+from .tour import FAILURES, LOGINS_PER_MINUTE, OPEN_S, lines, tour
 from .worker_factory import ServingPlan
 
 STOP_TIMEOUT_S: Final = 5.0
 REQUESTS_PER_MINUTE: Final = 600
+BREAKER: Final = {"failure_threshold": FAILURES, "timeout_seconds": OPEN_S}
 _NEEDED: Final = ("grpc", "grpc_reflection", "grpc_health", "google.protobuf", "google.rpc")
 
 
@@ -62,11 +63,15 @@ def demo_settings(user_port: int, auth_port: int, *, port: int, with_auth: bool)
         {
             "server": {"host": "127.0.0.1", "port": port},
             "services": {
-                "user-service": {"endpoint": f"http://127.0.0.1:{user_port}"},
+                "user-service": {"endpoint": f"http://127.0.0.1:{user_port}", "circuit_breaker": BREAKER},
                 "auth-service": {"endpoint": auth_endpoint},
             },
             "auth": {"service_endpoint": auth_endpoint} if with_auth else None,
-            "rate_limit": {"enabled": True, "requests_per_minute": REQUESTS_PER_MINUTE},
+            "rate_limit": {
+                "enabled": True,
+                "requests_per_minute": REQUESTS_PER_MINUTE,
+                "routes": [{"path": "/api/login", "requests_per_minute": LOGINS_PER_MINUTE}],
+            },
         }
     )
 

@@ -8,6 +8,12 @@ from typing import Final
 
 ADA: Final = '{"username": "ada", "password": "ada-demo"}'
 ALAN: Final = '{"username": "alan", "password": "alan-demo"}'
+LOGINS_PER_MINUTE: Final = 10
+"""Limit of the one route that has its own in the demo."""
+FAILURES: Final = 3
+"""Failures in a row that open the user service's breaker in the demo."""
+OPEN_S: Final = 5
+"""How long it stays open then, and how long the outage lasts that opens it."""
 _MARY: Final = '{"name": "Mary Somerville", "email": "mary@example.com"}'
 _MARY_ID: Final = 4
 """The example starts with three users, so the first new one is the fourth."""
@@ -26,7 +32,8 @@ class Stop:
 
 def tour(url: str, *, with_auth: bool) -> Sequence[Stop]:
     """Return what to try with the demo's gateway at `url`."""
-    return (*_guarded(url), *_operators(url)) if with_auth else (*_open(url), *_operators(url))
+    stops = (*_guarded(url), *_limited(url)) if with_auth else (*_open(url), *_limited(url), *_broken(url))
+    return (*stops, *_operators(url))
 
 
 def lines(stops: Sequence[Stop]) -> Sequence[str]:
@@ -60,6 +67,28 @@ def _guarded(url: str) -> Sequence[Stop]:
         Stop(title="list active users, two a page", command=f"{_list(url)} {bearer}", status=200),
         Stop(title="delete, which needs the role admin: ada may", command=delete, status=200),
         Stop(title="alan may not", command=f"{_keep_token(url, ALAN)}\n{delete}", status=403),
+    )
+
+
+def _limited(url: str) -> Sequence[Stop]:
+    logins = f"for i in $(seq {LOGINS_PER_MINUTE}); do curl -s -o /dev/null {url}/api/login -d '{ALAN}'; done"
+    title = f"{LOGINS_PER_MINUTE} logins a minute are allowed, one more is not"
+    return (Stop(title=title, command=f"{logins}\n{_login(url, ALAN)}", status=429),)
+
+
+def _broken(url: str) -> Sequence[Stop]:
+    ada = f"curl -i {url}/api/users/1"
+    failed = (
+        Stop(title=f"failure {number} of {FAILURES} that open its breaker", command=ada, status=503)
+        for number in range(1, FAILURES + 1)
+    )
+    outage = f"curl -i {url}/api/outage -d '{{\"seconds\": {OPEN_S}}}'"
+    return (
+        Stop(title=f"let the user service fail for {OPEN_S} seconds", command=outage, status=200),
+        *failed,
+        Stop(title="the gateway no longer calls it: CIRCUIT_OPEN", command=ada, status=503),
+        Stop(title=f"{OPEN_S} seconds later a trial passes", command=f"sleep {OPEN_S}; {ada}", status=200),
+        Stop(title="a second one closes the breaker", command=ada, status=200),
     )
 
 

@@ -40,6 +40,7 @@ USER_POLICIES: Final = {
 }
 AUTH_POLICIES: Final = {
     "api_gateway.demo.SessionService/Login": PUBLIC,
+    "api_gateway.demo.OutageService/BeginOutage": PUBLIC,
 }
 
 

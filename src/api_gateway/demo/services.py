@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc.aio
 
 from .auth_service import AuthService, SessionService
+from .outage import Outage, OutageInterceptor, OutageService
 from .policy_service import AUTH_POLICIES, USER_POLICIES, ServiceAuthPolicy
 from .serving import Service, add_services
 from .sessions import EXAMPLE_ACCOUNTS, SessionBook
@@ -39,17 +40,26 @@ async def serve_demo(host: str = "127.0.0.1", user_port: int = 0, auth_port: int
     for user in example_users():
         directory.create(user)
     sessions = SessionBook(EXAMPLE_ACCOUNTS, time.monotonic)
-    user_server, user_port = _listen(host, user_port, (UserService(directory), ServiceAuthPolicy(USER_POLICIES)))
-    auth_services = (AuthService(sessions), SessionService(sessions), ServiceAuthPolicy(AUTH_POLICIES))
+    outage = Outage(time.monotonic)
+    user_services = (UserService(directory), ServiceAuthPolicy(USER_POLICIES))
+    user_server, user_port = _listen(host, user_port, user_services, OutageInterceptor(outage))
+    auth_services = (
+        AuthService(sessions),
+        SessionService(sessions),
+        OutageService(outage),
+        ServiceAuthPolicy(AUTH_POLICIES),
+    )
     auth_server, auth_port = _listen(host, auth_port, auth_services)
     for server in (user_server, auth_server):
         await server.start()
     return DemoServers(host=host, user_port=user_port, auth_port=auth_port, servers=(user_server, auth_server))
 
 
-def _listen(host: str, port: int, services: tuple[Service, ...]) -> tuple[grpc.aio.Server, int]:
+def _listen(
+    host: str, port: int, services: tuple[Service, ...], *interceptors: grpc.aio.ServerInterceptor
+) -> tuple[grpc.aio.Server, int]:
     # Without so_reuseport=0 a second demo on the same port would start and get half of the first one's connections.
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    server = grpc.aio.server(interceptors=interceptors, options=(("grpc.so_reuseport", 0),))
     add_services(server, services)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

@@ -26,7 +26,9 @@ def test_statuses_are_promised_in_the_comments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("with_auth", "statuses"), [(False, {200, 201, 400, 404}), (True, {200, 401, 403})], ids=["open", "with tokens"]
+    ("with_auth", "statuses"),
+    [(False, {200, 201, 400, 404, 429, 503}), (True, {200, 401, 403, 429})],
+    ids=["open", "with tokens"],
 )
 def test_good_and_bad_answers_are_shown(with_auth: bool, statuses: set[int]) -> None:
     assert {stop.status for stop in tour(URL, with_auth=with_auth)} == statuses

@@ -30,8 +30,9 @@ async def test_user_service_policy(users: grpc.aio.Channel, method: str, expecte
     assert await policy(users, method) == expected
 
 
-async def test_login_is_public(auth: grpc.aio.Channel) -> None:
-    assert await policy(auth, *AUTH_POLICIES) == (False, [], 60)
+@pytest.mark.parametrize("method", AUTH_POLICIES)
+async def test_login_and_outage_are_public(auth: grpc.aio.Channel, method: str) -> None:
+    assert await policy(auth, method) == (False, [], 60)
 
 
 def test_every_method_of_the_user_service_has_a_policy() -> None:
