@@ -47,7 +47,7 @@ format: $(VENV)/.dev ## Format the code and repair what the linter can repair
 compile: build/compiled/.stamp ## Build the gateway with its request path compiled by mypyc, into build/compiled
 
 # In a folder of its own: compiled modules beside their sources would hide every later change of them.
-build/compiled/.stamp: $(VENV)/.dev setup.py $(shell find src -name '*.py')
+build/compiled/.stamp: $(VENV)/.dev setup.py $(shell find src -name '*.py' -o -name '*.[ch]')
 	rm -rf build/compiled build/lib.* build/temp.*
 	API_GATEWAY_COMPILE=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --target build/compiled .
 	touch $@

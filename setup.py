@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 REQUEST_PATH = (
     "deadlines",
@@ -57,6 +57,8 @@ REQUEST_PATH = (
 )
 """Modules that most requests pass through. Others are not worth their build time, or use what mypyc cannot compile."""
 
+NATIVE_CODEC = Path("src/api_gateway/transcoding/native")
+
 
 def compiled_modules() -> list[object]:
     """Return the extension modules, none unless asked for."""
@@ -72,7 +74,13 @@ def compiled_modules() -> list[object]:
     options = ["--config-file=", "--ignore-missing-imports", "--allow-untyped-calls"]
     modules = [str(source / f"{name}.py") for name in REQUEST_PATH]
     extensions: list[object] = mypycify([*options, *modules], opt_level="3", debug_level="0")
-    return extensions
+    native = Extension(
+        "api_gateway.transcoding._native",
+        sources=sorted(str(file) for file in NATIVE_CODEC.glob("*.c")),
+        depends=sorted(str(file) for file in NATIVE_CODEC.glob("*.h")),
+        extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wextra", "-Wno-cast-function-type"],
+    )
+    return [*extensions, native]
 
 
 setup(ext_modules=compiled_modules())

@@ -72,14 +72,14 @@ def compile_binding(
     if not body:
         return _without_body(rule)
     if body == "*":
-        return WholeBodyBinding(rule, _whole_reader(rule))
+        return WholeBodyBinding(rule, *_whole_reader(rule))
     field = next((field for field in method.input.fields if body in (field.name, field.json_name)), None)
     if field is None:
         raise ValueError(f"body: {method.input.type_name} has no field {body}")
     if field.name in rule.taken:
         raise ValueError(f"body: the field {field.name} is a path variable already")
     mask = mask_field(method.input, field) if verb.upper() == "PATCH" else None
-    return FieldBodyBinding(rule, field, _field_reader(rule, field), mask)
+    return FieldBodyBinding(rule, field, _field_reader(rule, field, keeps_value=mask is not None), mask)
 
 
 class _Rule:
@@ -198,26 +198,37 @@ class QueryBinding:
 
 BodyReader = Callable[[bytes, bytes], tuple[Message, object]]
 """Returns a request message with the body in it, and the body as parsed JSON (None when it was not JSON)."""
+BodySerializer = Callable[[bytes], bytes | None]
+"""Returns a serialized request message with a JSON body in it, None when the reader must be asked."""
 
 
 class WholeBodyBinding:
     """`body: "*"`: the body is the message; path variables go over it, and the query has nothing left to say."""
 
-    __slots__ = ("_finish", "_path", "_query", "_read", "_type", "is_raw")
+    __slots__ = ("_finish", "_path", "_query", "_read", "_serialize", "_type", "is_raw")
 
     takes_body: Final = True
 
-    def __init__(self, rule: _Rule, read: BodyReader) -> None:
+    def __init__(self, rule: _Rule, read: BodyReader, serialize: BodySerializer | None) -> None:
         self._type = rule.message.type
         self._path = tuple(rule.path)
         self._read = read
+        self._serialize = serialize
         self._query = rule.query_reader({"*": _BODY}, {})
         self._finish = rule.finish
         self.is_raw = rule.message.type_name == HTTP_BODY
 
     def bind(self, variables: tuple[str, ...], query: str, body: bytes, content_type: bytes) -> bytes:
         """See `Binding.bind`."""
-        message = self._read(body, content_type)[0] if body or self.is_raw else self._type()
+        serialized = None
+        if body and self._serialize is not None and _is_labelled_json(content_type):
+            serialized = self._serialize(body)
+        if serialized is not None:
+            if not self._path and not query:
+                return serialized
+            message = self._type.from_binary(serialized)
+        else:
+            message = self._read(body, content_type)[0] if body or self.is_raw else self._type()
         for set_variable, text in zip(self._path, variables, strict=True):
             set_variable(message, text)
         if query:
@@ -286,9 +297,14 @@ class _MaskFiller:
             self._set(message, self._type(paths=paths))
 
 
-def _whole_reader(rule: _Rule) -> BodyReader:
+def _is_labelled_json(content_type: bytes) -> bool:
+    # The two commonest of the spellings that `format_of` knows.
+    return content_type == b"application/json" or not content_type
+
+
+def _whole_reader(rule: _Rule) -> tuple[BodyReader, BodySerializer | None]:
     if rule.message.type_name == HTTP_BODY:
-        return lambda body, content_type: (_http_body(rule.message, body, content_type), None)
+        return lambda body, content_type: (_http_body(rule.message, body, content_type), None), None
     decoder = JsonDecoder(rule.message, rule.settings, rule.registry)
     forms = _form_reader(rule.message, rule)
 
@@ -301,10 +317,10 @@ def _whole_reader(rule: _Rule) -> BodyReader:
         forms.apply(message, parse_form(body))
         return message, None
 
-    return read
+    return read, decoder.serialize
 
 
-def _field_reader(rule: _Rule, field: DescField) -> BodyReader:
+def _field_reader(rule: _Rule, field: DescField, *, keeps_value: bool) -> BodyReader:
     set_field = setter_of(field)
     message_type = rule.message.type
     inner = message_of(field)
@@ -318,11 +334,18 @@ def _field_reader(rule: _Rule, field: DescField) -> BodyReader:
         return read_raw
     decoder = JsonDecoder(rule.message, rule.settings, rule.registry)
     forms = _form_reader(inner, rule) if inner is not None else None
+    # A mask is filled from the parsed JSON.
+    inner_decoder = JsonDecoder(inner, rule.settings, rule.registry) if inner is not None and not keeps_value else None
     name = field.json_name
     opening = orjson.dumps({name: 0})[:-2]
 
     def read(body: bytes, content_type: bytes) -> tuple[Message, object]:
         if format_of_body(content_type, body) is Format.JSON:
+            serialized = inner_decoder.serialize(body) if inner_decoder is not None else None
+            if serialized is not None and inner is not None:
+                message = message_type()
+                set_field(message, inner.type.from_binary(serialized))
+                return message, None
             value = parse_json(body)
             # One way for fields of every kind: the body becomes the value of a member. It is known to be one whole JSON
             # value, so nothing in it can reach beyond.

@@ -15,6 +15,7 @@ from .any_types import AnyTypes, OpaqueTypes, wrap_unknown_root
 from .explain import CODEC_ERRORS
 from .fields import HTTP_BODY, message_of
 from .json_writer import JsonOptions, JsonWriter, field_writer, write_message
+from .native_codec import NativeCodec, native_writer
 from .short_floats import compile_shortener
 
 JSON: Final = b"application/json"
@@ -61,9 +62,19 @@ def compile_encoder(
 
 
 class JsonEncoder:
-    """Writes messages, or with `write` a part of them, as JSON. Immutable after it is built."""
+    """Writes messages, or with `write` a part of them, as JSON. Nothing a caller can see changes after it is built."""
 
-    __slots__ = ("_opaque_options", "_options", "_shorten", "_type", "_types", "_write")
+    __slots__ = (
+        "_message",
+        "_native",
+        "_opaque_options",
+        "_options",
+        "_settings",
+        "_shorten",
+        "_type",
+        "_types",
+        "_write",
+    )
 
     is_raw: Final = False
 
@@ -74,6 +85,9 @@ class JsonEncoder:
         registry: Registry,
         write: JsonWriter[Message] = write_message,
     ) -> None:
+        self._message = message
+        self._settings: TranscodingSettings | None = settings if write is write_message else None
+        self._native: NativeCodec | None = None
         self._type = message.type
         self._types = AnyTypes(registry)
         self._options = _options(settings, self._types)
@@ -83,6 +97,19 @@ class JsonEncoder:
 
     def encode(self, message: bytes) -> tuple[bytes, bytes]:
         """See `Encoder.encode`."""
+        native = self._native
+        if native is not None:
+            body = native.to_json(message)
+            if body is not None:
+                return JSON, body
+        elif self._settings is not None:
+            # Made with the first message: of thousands of routes, most are never used.
+            settings, self._settings = self._settings, None
+            self._native = native_writer(self._message, settings)
+        return self.encode_plainly(message)
+
+    def encode_plainly(self, message: bytes) -> tuple[bytes, bytes]:
+        """See `Encoder.encode`; without the native codec, whose answers must be the same."""
         try:
             decoded = self._type.from_binary(message)
             if self._shorten is not None:
