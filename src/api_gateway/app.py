@@ -58,6 +58,9 @@ FIRST_ROUND_S: Final = 2.0
 kernel holds the connections, or another worker takes them."""
 AUTH_SERVICE: Final = "auth"
 """Name of the auth service's channel in logs and metrics."""
+AUTH_MAX_BACKOFF_S: Final = 10.0
+AUTH_RESOLVE_INTERVAL_S: Final = 30.0
+"""As the defaults of `services`: who asks for tokens waits for its return no longer than for that of other backends."""
 
 if TYPE_CHECKING:
     # Routes and auth know a channel by what they need of it; this fails when the shapes part.
@@ -246,7 +249,11 @@ class Gateway:
         return Channel(
             AUTH_SERVICE,
             parse_target(auth.service_endpoint),
-            ChannelOptions(user_agent=f"api-gateway/{__version__}"),
+            ChannelOptions(
+                max_backoff_s=AUTH_MAX_BACKOFF_S,
+                resolve_interval_s=AUTH_RESOLVE_INTERVAL_S,
+                user_agent=f"api-gateway/{__version__}",
+            ),
             loop=self._loop,
             wheel=self._wheel,
             observer=ChannelReports(AUTH_SERVICE, self.metrics, lambda: None),
