@@ -13,18 +13,20 @@ from .model.message import Request, Response
 from .model.policy import Policy
 from .model.status import Code
 from .model.upstream import Answers
+from .model.websocket import Handshake
 from .policy.chain import Permit
 from .policy.client_address import ClientAddress
 from .routing.path import normalise_path
 from .routing.route import Route
 from .routing.table import RouteTable
+from .streams.conversation import SocketConversation, match_socket, refuse_socket, upgrade_headers
 from .streams.duplex import Duplex, only_message
 from .streams.requests import messages_of_body
 from .telemetry.log import get_logger
 from .telemetry.trace_context import continue_trace, format_traceparent, request_id
 from .transcoding.content_type import refuse_encoded
 from .transcoding.headers import ForwardedHeaders, request_metadata, response_headers, success_status
-from .transcoding.request_stream import read_messages
+from .transcoding.request_stream import TextMessages, read_messages
 from .transcoding.streaming import RAW, StreamedAnswer, choose_framing
 
 _log = get_logger("api_gateway.proxy")
@@ -57,6 +59,9 @@ class CrossOrigin(Protocol):
 
     def preflight(self, request: Request) -> Response | None:
         """Return the answer to a preflight, None for any other request."""
+
+    def admits(self, request: Request) -> bool:
+        """Whether a page may open a WebSocket."""
 
     def headers(self, request: Request) -> Sequence[tuple[bytes, bytes]]:
         """Return the headers of any other answer."""
@@ -113,7 +118,10 @@ class Proxy:
             self._identify(exchange)
             try:
                 request.path = path = normalise_path(request.path)
-                found = None if path in self._endpoint_paths else self.routes.match(request.method, path)
+                found = None
+                if path not in self._endpoint_paths:
+                    matched = match_socket(self.routes, request, path) if request.handshake is not None else None
+                    found = matched or self.routes.match(request.method, path)
             except GatewayError as error:
                 options = self._answer_options(exchange, error)
                 if options is not None:
@@ -131,6 +139,8 @@ class Proxy:
             if waiting is not None:
                 await waiting
 
+            if request.handshake is not None:
+                return self._open_socket(exchange, route, permit, variables, request.handshake)
             if route.method.is_client_streaming:
                 return await self._stream_requests(exchange, route, permit, variables)
             body = b""
@@ -308,6 +318,45 @@ class Proxy:
         self._end(exchange, permit)
         return response
 
+    def _open_socket(
+        self, exchange: Exchange, route: Route, permit: Permit, variables: tuple[str, ...], handshake: Handshake
+    ) -> Response:
+        """Accept a WebSocket for a call (semantics 25)."""
+        request = exchange.request
+        refuse_socket(handshake, is_admitted=self._cross_origin is None or self._cross_origin.admits(request))
+        exchange.called_s = self._clock()
+        response = Response(101, [*exchange.response_headers, *upgrade_headers(handshake)])
+        response.conversation = SocketConversation(
+            lambda: route.channel.stream(
+                route.grpc_path,
+                deadline_s=exchange.deadline_s,
+                metadata=request_metadata(exchange, self._forwarded),
+            ),
+            TextMessages(
+                route.frames or route.binding,
+                variables,
+                request.query,
+                takes_one=not route.method.is_client_streaming,
+            ),
+            max_message_bytes=route.body_limit_bytes,
+            idle_s=route.idle_timeout_s,
+            clock=self._clock,
+            encode=lambda data: route.encoder.encode(data)[1],
+            explain=lambda error: self._respond.in_stream(error, registry=route.registry),
+            on_end=lambda error, is_complete: self._stream_ended(exchange, permit, error, is_complete),
+        )
+        exchange.status = response.status
+        return response
+
+    def _stream_ended(self, exchange: Exchange, permit: Permit, error: GatewayError | None, is_complete: bool) -> None:
+        if error is not None:
+            self._note(exchange, error)
+        elif is_complete:
+            exchange.grpc_code = Code.OK
+        else:
+            exchange.error_reason = "CLIENT_GONE"
+        self._end(exchange, permit)
+
     async def _answer_in_parts(self, exchange: Exchange, route: Route, permit: Permit, stream: Answers) -> Response:
         """Wait for the first message, and answer with it and all that follow."""
         first = await stream.receive()
@@ -318,22 +367,13 @@ class Proxy:
             framing = RAW
             content_type = route.encoder.encode(first)[0] if first is not None else RAW.content_type
 
-        def ended(error: GatewayError | None, is_complete: bool) -> None:
-            if error is not None:
-                self._note(exchange, error)
-            elif is_complete:
-                exchange.grpc_code = Code.OK
-            else:
-                exchange.error_reason = "CLIENT_GONE"
-            self._end(exchange, permit)
-
         answer = StreamedAnswer(
             stream,
             first,
             framing,
             encode=lambda data: route.encoder.encode(data)[1],
             explain=lambda error: self._respond.in_stream(error, registry=route.registry),
-            on_end=ended,
+            on_end=lambda error, is_complete: self._stream_ended(exchange, permit, error, is_complete),
         )
         response = self._success(exchange, content_type, b"", stream.headers, [])
         response.stream = answer

@@ -75,6 +75,8 @@ class FakeTransport(asyncio.Transport):
         self.is_half_closed = False
         self.is_closed = False
         self.is_aborted = False
+        self.protocol: asyncio.BaseProtocol | None = None
+        """What has taken over from the connection."""
         self._can_write_eof = can_write_eof
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -89,6 +91,10 @@ class FakeTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Return what the test says."""
         return self.unsent_bytes
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have another one called."""
+        self.protocol = protocol
 
     def pause_reading(self) -> None:
         """Stop."""

@@ -21,6 +21,7 @@ WITHOUT_OWN_TEST = {
     "grpc/connectivity.py": "numbers, a list of states and a protocol: nothing in it runs",
     "http2/handlers.py": "protocols: nothing in them runs, and the type check holds them against the calls",
     "model/policy.py": "a protocol: nothing in it runs, and the type check holds it against its classes",
+    "model/websocket.py": "protocols and frozen values: nothing in them runs",
     "model/upstream.py": "protocols: nothing in them runs, and the type check holds them against the channel",
 }
 """Modules without a test file of the same name, each with the reason."""

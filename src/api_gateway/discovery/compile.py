@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 from ..config.settings import BodyLimitSettings, Settings
 from ..model.policy import Policy
@@ -74,6 +75,22 @@ class RouteCompiler:
             timeout_ms = min(planned.timeout_ms or service.timeout_ms, settings.server.request_timeout_ms)
         else:
             timeout_ms = planned.timeout_ms or service.stream_timeout_ms
+        bind = partial(
+            compile_binding,
+            method,
+            planned.variables,
+            settings=service.transcoding,
+            registry=schema.registry,
+            verb=planned.verb,
+        )
+        binding = bind(body=planned.body)
+        encoder = compile_encoder(
+            method, response_body=planned.response_body, settings=service.transcoding, registry=schema.registry
+        )
+        frames = None
+        if not (method.is_unary or binding.is_raw or encoder.is_raw):
+            # A rule without a body says nothing about frames: each is a whole message then.
+            frames = bind(body="*") if method.is_client_streaming and not binding.takes_body else binding
         self._metrics.route(planned.template.text, planned.verb, self._metrics.calls(name, method.full_name))
         return Route(
             template=planned.template.text,
@@ -84,20 +101,9 @@ class RouteCompiler:
             timeout_s=timeout_ms / 1000,
             idle_timeout_s=service.stream_idle_timeout_ms / 1000,
             body_limit_bytes=body_limit_bytes(planned.template.text, settings.body_limit),
-            binding=compile_binding(
-                method,
-                planned.variables,
-                body=planned.body,
-                settings=service.transcoding,
-                registry=schema.registry,
-                verb=planned.verb,
-            ),
-            encoder=compile_encoder(
-                method,
-                response_body=planned.response_body,
-                settings=service.transcoding,
-                registry=schema.registry,
-            ),
+            binding=binding,
+            frames=frames,
+            encoder=encoder,
             registry=schema.registry,
             channel=self._channels[planned.service],
             is_idempotent=planned.is_idempotent,

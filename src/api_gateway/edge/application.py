@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..deadlines import DeadlineWheel
 from ..model.errors import GatewayError
 from ..model.message import Request, Response
 
@@ -42,3 +43,33 @@ class EdgeLimits:
     max_connections: int = 10_000
     max_pipelined: int = 100
     """Requests of one connection that may wait behind the one being answered."""
+
+
+class Connection(Protocol):
+    """One client connection, as the server sees it."""
+
+    @property
+    def peer(self) -> str:
+        """Address of the client."""
+
+    def drain(self) -> None:
+        """Close after what is being answered."""
+
+    def abort(self) -> None:
+        """Close at once, and cancel what is being answered."""
+
+
+class ConnectionSet(Protocol):
+    """The server, as its connections see it."""
+
+    limits: EdgeLimits
+    wheel: DeadlineWheel
+    clock: Callable[[], float]
+    application: Application
+    is_draining: bool
+
+    def opened(self, connection: Connection) -> bool:
+        """Take note of a connection; False when there are too many."""
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""

@@ -53,6 +53,16 @@ class Cors:
         fields = self._preflights.get(origin, self._any_preflight)
         return Response(204, list(fields)) if fields is not None else None
 
+    def admits(self, request: Request) -> bool:
+        """Whether a page may open a WebSocket, for which browsers do not ask first: of an allowed origin, or our own.
+
+        Who sends no origin is no page.
+        """
+        origin = request.headers.get(b"origin")
+        if origin is None or origin in self._allowed or self._any_preflight is not None:
+            return True
+        return origin.partition(b"://")[2] == request.headers.get(b"host")
+
     def headers(self, request: Request) -> HeaderList:
         """Return the headers of any other answer, errors included. The list is shared: do not change it."""
         return self._allowed.get(request.headers.get(b"origin", b""), self._other)

@@ -7,39 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
-from ..deadlines import DeadlineWheel
 from ..model.errors import GatewayError
 from ..model.message import Request, Response
+from ..model.websocket import Conversation
 from ..waiting import Runner
-from .application import Application, EdgeLimits
+from .application import ConnectionSet
 from .body import IncomingBody
 from .output import Output, close_stream
 from .refusals import request_timeout
 from .request_reader import RequestReader
 from .response_writer import CONTINUE, encode_response, encode_stream_head, has_body
+from .websocket import WebSocketConnection
 
 MAX_AHEAD_BYTES: Final = 64 * 1024
 """What a client may send behind a request that is being answered; beyond that it is held back."""
 MAX_DISCARDED_BYTES: Final = 1024 * 1024
 """What is thrown away behind a refused request; beyond that the client is held back until the connection closes."""
 _NEVER_S: Final = float("inf")
-
-
-class ConnectionSet(Protocol):
-    """The server, as its connections see it."""
-
-    limits: EdgeLimits
-    wheel: DeadlineWheel
-    application: Application
-    is_draining: bool
-
-    def opened(self, connection: Http1Connection) -> bool:
-        """Take note of a connection; False when there are too many."""
-
-    def closed(self, connection: Http1Connection) -> None:
-        """Forget a connection."""
 
 
 class Http1Connection(asyncio.Protocol):
@@ -62,6 +48,8 @@ class Http1Connection(asyncio.Protocol):
         self._keep_alive = True
         self._runner: Runner | None = None
         self._is_advancing = False
+        self._socket: WebSocketConnection | None = None
+        """What has taken the connection over."""
         # Input
         self._is_reading_paused = False
         self._reading_since_s = 0.0
@@ -184,6 +172,9 @@ class Http1Connection(asyncio.Protocol):
             and (body is None or body.is_complete)
         )
         try:
+            if response.conversation is not None:
+                self._upgrade(response, response.conversation)
+                return
             if response.stream is not None:
                 self._start_stream(response, response.stream, request, keep_alive)
                 return
@@ -200,6 +191,18 @@ class Http1Connection(asyncio.Protocol):
             # Not to be raised into the connection to a backend, which is what called us.
             self._drop(response)
             self._fail(mistake)
+
+    def _upgrade(self, response: Response, conversation: Conversation) -> None:
+        """Hand the transport over to a WebSocket, whose end is the end of this connection."""
+        if self._reader.is_refused or self._server.is_draining:
+            self._drop(response)
+            self.abort()
+            return
+        self._request = None
+        self._socket = socket = WebSocketConnection(
+            self._transport, self._output, conversation, server=self._server, on_lost=self.connection_lost
+        )
+        socket.start(response)
 
     def _start_stream(
         self, response: Response, stream: AsyncIterator[bytes], request: Request, keep_alive: bool
@@ -231,6 +234,8 @@ class Http1Connection(asyncio.Protocol):
 
     def _drop(self, response: Response | None) -> None:
         """Close a streamed answer that comes too late: a call to a backend is behind it."""
+        if response is not None and response.conversation is not None:
+            response.conversation.abandon()
         if response is not None and response.stream is not None:
             Runner(close_stream(response.stream), lambda value, error: None).start()
 
@@ -314,6 +319,8 @@ class Http1Connection(asyncio.Protocol):
     def _abandon(self) -> None:
         """Cancel the request that is being answered and forget those behind it."""
         self._reader.requests.clear()
+        if self._socket is not None:
+            self._socket.abandon()
         runner, self._runner = self._runner, None
         if runner is not None:
             runner.cancel()
@@ -360,6 +367,8 @@ class Http1Connection(asyncio.Protocol):
     def expire(self, now_s: float) -> None:
         """End what took too long. A deadline that has moved since it was armed is armed again."""
         self._armed_s = _NEVER_S
+        if self._socket is not None:
+            return
         if self._due_s() <= now_s:
             output = self._output
             if self._is_closing:
@@ -387,6 +396,9 @@ class Http1Connection(asyncio.Protocol):
 
         The moment is for a request that is already on its way: it is answered with `connection: close`.
         """
+        if self._socket is not None:
+            self._socket.go_away()
+            return
         self._idle_due_s = min(self._idle_due_s, self._loop.time() + self._limits.linger_s)
         self._watch()
 

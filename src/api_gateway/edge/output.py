@@ -52,6 +52,12 @@ class Output:
         waiting.resolve(None)
         return True
 
+    async def drained(self) -> None:
+        """Wait while the client does not read. One waiter at a time."""
+        while self.is_paused:
+            self._waiting = Pending()
+            await self._waiting
+
     def watch(self, now_s: float) -> None:
         """Begin to measure how much the client takes."""
         self._unsent_bytes = _unsent_bytes(self._transport)

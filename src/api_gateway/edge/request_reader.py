@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -19,6 +19,7 @@ from ..model.message import Request
 from . import refusals
 from .application import EdgeLimits
 from .body import IncomingBody
+from .handshake import read_handshake
 
 MAX_FRAMING_BYTES: Final = 64 * 1024
 """Chunk sizes, extensions and trailers that may come without content between them."""
@@ -39,6 +40,16 @@ go on after the answer."""
 
 _NO_PARSER: Final = HttpRequestParser(object())
 """Stands in for the parser of a reader that was closed; it calls nobody back."""
+
+
+class _NoMore:
+    """Stands in for the parser behind a request for an upgrade: bytes before its answer are of no protocol."""
+
+    def feed_data(self, data: bytes) -> None:
+        raise HttpParserError("bytes behind a request for an upgrade")
+
+
+_NO_MORE: Final = _NoMore()
 
 
 class _RefusedError(Exception):
@@ -114,7 +125,7 @@ class RequestReader:
         self._framing_bytes = 0
         self._checked_host = _NO_HOST
         self._error: GatewayError | None = None
-        self._parser = HttpRequestParser(self)
+        self._parser: Any = HttpRequestParser(self)
 
     @property
     def is_refused(self) -> bool:
@@ -322,4 +333,6 @@ class RequestReader:
         if received[1] is not None or surplus_bytes or request.method == "CONNECT":
             self.fail(refusals.upgrade_not_offered())
         else:
+            request.handshake = read_handshake(request)
+            self._parser = _NO_MORE
             self.requests.append((request, None, False))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..deadlines import DeadlineWheel
 from ..waiting import Pending
 from .address_share import AddressShare
-from .application import Application, EdgeLimits
+from .application import Application, Connection, EdgeLimits
 from .http1 import Http1Connection
 
 BACKLOG: Final = 2_048
@@ -35,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """All client connections of one worker. Implements `edge.http1.ConnectionSet`."""
+    """All client connections of one worker. Implements `edge.application.ConnectionSet`."""
 
     def __init__(
         self,
@@ -50,10 +50,11 @@ class Server:
         self.application = application
         self.limits = limits
         self.wheel = wheel
+        self.clock: Callable[[], float] = loop.time
         self.is_draining = False
         self._share = share
         self._loop = loop
-        self._connections: set[Http1Connection] = set()
+        self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._listeners: Sequence[socket.socket] = ()
         self._empty: Pending[None] | None = None
@@ -74,7 +75,7 @@ class Server:
     def _connection(self) -> Http1Connection:
         return Http1Connection(self, self._loop)
 
-    def opened(self, connection: Http1Connection) -> bool:
+    def opened(self, connection: Connection) -> bool:
         """Take note of a connection; False when there are too many, of its address or in all."""
         if len(self._connections) >= self.limits.max_connections:
             return False
@@ -83,7 +84,7 @@ class Server:
         self._connections.add(connection)
         return True
 
-    def closed(self, connection: Http1Connection) -> None:
+    def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         if connection in self._connections:
             self._connections.remove(connection)

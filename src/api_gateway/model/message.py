@@ -6,6 +6,8 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Protocol
 
+from .websocket import Conversation, Handshake
+
 HeaderList = list[tuple[bytes, bytes]]
 """Field names in lower case and values, in order."""
 
@@ -37,6 +39,7 @@ class Request:
 
     __slots__ = (
         "body",
+        "handshake",
         "headers",
         "http_version",
         "is_tls",
@@ -73,13 +76,15 @@ class Request:
         self.started_s = started_s
         """Monotonic time of the first byte."""
         self.http_version = http_version
+        self.handshake: Handshake | None = None
+        """What a request for a WebSocket asks for."""
         self.is_tls = is_tls
 
 
 class Response:
     """One response. Exactly one of `body` and `stream` is used; `stream` yields parts that are flushed one by one."""
 
-    __slots__ = ("body", "close", "headers", "status", "stream")
+    __slots__ = ("body", "close", "conversation", "headers", "status", "stream")
 
     def __init__(
         self,
@@ -95,5 +100,7 @@ class Response:
         """Without `content-length`, `connection` and `date`, which belong to the connection."""
         self.body = body
         self.stream = stream
+        self.conversation: Conversation | None = None
+        """What follows a 101, instead of a body."""
         self.close = close
         """Whether the connection must be closed after it."""

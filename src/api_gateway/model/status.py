@@ -67,6 +67,7 @@ _CODE_FROM_HTTP: Final[dict[int, Code]] = {
 
 REASON_PHRASE: Final[dict[int, str]] = {
     100: "Continue",
+    101: "Switching Protocols",
     200: "OK",
     201: "Created",
     202: "Accepted",
@@ -93,6 +94,7 @@ REASON_PHRASE: Final[dict[int, str]] = {
     414: "URI Too Long",
     415: "Unsupported Media Type",
     417: "Expectation Failed",
+    426: "Upgrade Required",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     499: "Client Closed Request",

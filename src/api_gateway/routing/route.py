@@ -31,6 +31,8 @@ class Route:
     """How long a stream of requests may stand still in both directions."""
     body_limit_bytes: int
     binding: Binding
+    frames: Binding | None
+    """Makes messages of WebSocket frames; None where there are none: unary methods, and raw bytes."""
     encoder: Encoder
     registry: Registry
     """Types of the service, for error details."""

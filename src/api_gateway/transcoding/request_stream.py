@@ -136,14 +136,43 @@ class NoMessages:
         return [self._messages.bind(b"")]
 
 
+def _numbered(error: GatewayError, number: int) -> GatewayError:
+    return _told(error, f"message {number}", {"message_number": str(number)})
+
+
 def _located(error: GatewayError, number: int, offset: int) -> GatewayError:
+    place = {"message_number": str(number), "offset": str(offset)}
+    return _told(error, f"message {number} (at byte {offset})", place)
+
+
+def _told(error: GatewayError, where: str, place: dict[str, str]) -> GatewayError:
     return GatewayError(
         error.code,
-        f"message {number} (at byte {offset}): {error.message}",
+        f"{where}: {error.message}",
         reason=error.reason,
         source=error.source,
         http=error.http,
-        metadata={**error.metadata, "message_number": str(number), "offset": str(offset)},
+        metadata={**error.metadata, **place},
         close=error.close,
         log_reason=error.log_reason,
     )
+
+
+class TextMessages:
+    """Texts that come one by one, as over a WebSocket: `binding` makes the first message, and those that follow."""
+
+    __slots__ = ("_messages", "takes_one", "takes_texts")
+
+    def __init__(self, binding: Binding, variables: tuple[str, ...], query: str, *, takes_one: bool) -> None:
+        self._messages = _First(binding, variables, query)
+        self.takes_one = takes_one
+        """Whether the first message is the only one."""
+        self.takes_texts = binding.takes_body
+        """Whether a text is needed at all; else path and query make the message, and `read` wants an empty text."""
+
+    def read(self, text: bytes) -> bytes:
+        """Return the message of one text. Raises GatewayError 400 with the number of the message."""
+        try:
+            return self._messages.bind(text)
+        except GatewayError as error:
+            raise _numbered(error, self._messages.count) from None
