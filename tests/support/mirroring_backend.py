@@ -23,7 +23,7 @@ def mirroring_backend(proto: str) -> Iterator[str]:
         pool.AddSerializedFile(data)
     file = FileDescriptorProto.FromString(files[-1])
     names = [f"{file.package}.{service.name}" for service in file.service]
-    server = grpc.server(ThreadPoolExecutor(4), handlers=[_Mirror()])
+    server = grpc.server(ThreadPoolExecutor(4), handlers=[_Mirror(names)])
     reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server, pool=pool)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -34,8 +34,11 @@ def mirroring_backend(proto: str) -> Iterator[str]:
 
 
 class _Mirror(grpc.GenericRpcHandler):
+    def __init__(self, services: list[str]) -> None:
+        self._services = services
+
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        if handler_call_details.method.startswith("/grpc.reflection."):
+        if handler_call_details.method.split("/")[1] not in self._services:
             return None
         return grpc.unary_unary_rpc_method_handler(_mirror)
 
