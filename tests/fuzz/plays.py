@@ -64,6 +64,14 @@ class Case:
     """Whether calls may be tried again when they fail."""
     compresses: bool = False
     """Whether requests are compressed."""
+    has_two_endpoints: bool = False
+    """Whether the service has a second endpoint, served by the plays too where there are no sockets."""
+    has_keepalive: bool = False
+    """Whether silent connections are asked for a sign of life, and given up without one."""
+    has_short_lives: bool = False
+    """Whether connections are replaced after a while."""
+    watches_health: bool = False
+    """Whether each connection begins with a health watch: its stream gets what was meant for the first call."""
 
 
 def unchanged(recording: Recording, *, timeout_s: float) -> Case:
@@ -89,6 +97,10 @@ def draw_case(random: Random, recordings: Sequence[Recording], corpus: Sequence[
         has_cancels=random.random() < 0.2,
         is_idempotent=random.random() < 0.5,
         compresses=random.random() < 0.3,
+        has_two_endpoints=random.random() < 0.2,
+        has_keepalive=random.random() < 0.3,
+        has_short_lives=random.random() < 0.1,
+        watches_health=random.random() < 0.1,
     )
 
 

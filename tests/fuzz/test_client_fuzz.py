@@ -67,6 +67,17 @@ def test_one_case_is_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Verdict(faults=()" in capsys.readouterr().out
 
 
+# What the fuzzer has found
+
+
+def test_an_attempt_that_fails_beside_a_lost_connection_leaves_one_timer(campaign: Campaign) -> None:
+    """The third short life sets off backoff while an attempt to grow is under way, which then fails too."""
+    settings = h2_frames.settings({h2_frames.Setting.MAX_CONCURRENT_STREAMS: 1})
+    play = Play(slices=(settings, b"no frame" * 4), pause_s=0.0005)
+    streams = next(each for each in RECORDINGS if each.conversation == "streams")
+    assert faults_of(campaign, Case(recording=streams, plays=(play,) * 3, timeout_s=0.03)) == []
+
+
 # What the fuzzer must not miss
 
 

@@ -16,7 +16,7 @@ from api_gateway.deadlines import TICK_S, DeadlineWheel
 from api_gateway.grpc.channel import Channel
 from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.grpc.retries import RetryPolicy
-from api_gateway.grpc.target import parse_target
+from api_gateway.grpc.target import parse_targets
 from api_gateway.model.errors import GatewayError
 from tests.fuzz.conversations import CallPlan, Talk
 from tests.fuzz.plays import Case
@@ -27,10 +27,14 @@ PATIENCE_S = 30.0
 CLOCK_SLACK_S = 1e-6
 MAX_MESSAGE_BYTES = 65_536
 COMPRESSED_FROM_BYTES = 50
+KEEPALIVE_S = 0.02
+SECOND_ENDPOINT = "http://127.0.0.2:1"
+SHORT_LIFE_S = 0.03
 OPTIONS = ChannelOptions(
     pool_size=2,
     connect_timeout_s=1.0,
     max_message_bytes=MAX_MESSAGE_BYTES,
+    keepalive_timeout_s=KEEPALIVE_S,
     retry=RetryPolicy(max_attempts=3, initial_backoff_s=0.01),
 )
 
@@ -52,8 +56,8 @@ async def judge(case: Case, *, endpoint: str = "http://127.0.0.1:1", allowed_ove
     faults: list[str] = []
     loop.set_exception_handler(lambda _, context: faults.append(f"reached the loop: {_shown(context)}"))
     wheel, seen = DeadlineWheel(loop), Recorder()
-    options = replace(OPTIONS, compressed_from_bytes=COMPRESSED_FROM_BYTES if case.compresses else None)
-    channel = Channel("fuzzed", parse_target(endpoint), options, loop=loop, wheel=wheel, observer=seen)
+    endpoints = [endpoint, SECOND_ENDPOINT] if case.has_two_endpoints else [endpoint]
+    channel = Channel("fuzzed", parse_targets(endpoints), _options(case), loop=loop, wheel=wheel, observer=seen)
     deadline_s = loop.time() + case.timeout_s
     talks = [Talk(plan, channel, deadline_s, is_idempotent=case.is_idempotent) for plan in _plans(case)]
     faults += await _finished(talks, deadline_s)
@@ -90,6 +94,17 @@ async def _finished(talks: list[Talk], deadline_s: float) -> list[str]:
         if any(len(message) > MAX_MESSAGE_BYTES for message in talk.messages):
             faults.append(f"{talk.plan.path.decode()} got a message over the limit")
     return faults
+
+
+def _options(case: Case) -> ChannelOptions:
+    return replace(
+        OPTIONS,
+        compressed_from_bytes=COMPRESSED_FROM_BYTES if case.compresses else None,
+        keepalive_interval_s=KEEPALIVE_S if case.has_keepalive else 0.0,
+        keepalive_without_calls=True,
+        max_connection_age_s=SHORT_LIFE_S if case.has_short_lives else 0.0,
+        health_service="" if case.watches_health else None,
+    )
 
 
 def _plans(case: Case) -> list[CallPlan]:

@@ -75,6 +75,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return [(2, 1, 6, "", ("127.0.0.1", port))]
 
 
+class _Optionless:
+    """A socket whose options do nothing."""
+
+    def setsockopt(self, *option: object) -> None:
+        """Take it."""
+
+
 class PlayedTransport(asyncio.Transport):
     """One end of a connection whose other end is a play."""
 
@@ -125,6 +132,10 @@ class PlayedTransport(asyncio.Transport):
         self._protocol.connection_lost(error)
 
     # asyncio.Transport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Offer a socket to set options of, and nothing else."""
+        return _Optionless() if name == "socket" else default
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Count. Nothing may be written once it is closed."""
