@@ -57,13 +57,17 @@ def run_one(campaign: Campaign, name: str) -> int:
 
 
 class Progress:
-    """Prints a line now and then."""
+    """Prints a line now and then, and faults at once."""
 
     def __init__(self) -> None:
         self._next_s = time.monotonic() + PROGRESS_S
+        self._shown = 0
 
     def __call__(self, findings: Findings, elapsed_s: float) -> None:
         """Tell how far it is."""
+        for fault in findings.faults[self._shown :]:
+            print(f"seed {findings.seed}: {fault}", flush=True)
+        self._shown = len(findings.faults)
         if time.monotonic() >= self._next_s:
             self._next_s += PROGRESS_S
             count = sum(findings.cases.values())
