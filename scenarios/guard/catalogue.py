@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scenarios.guard import accuracy, addresses, killed, redis_outage
+from scenarios.guard import accuracy, addresses, key_sets, killed, redis_outage
 from scenarios.guard.stage import Stage
 
 
@@ -35,6 +35,8 @@ SCENARIOS: Final = (
     Scenario(name="R8", title="what a refused client is told", run=addresses.refusal_form),
     Scenario(name="R9", title="eight processes on one Redis", run=redis_outage.many_processes),
     Scenario(name="R10", title="killed with the store's lock in hand", run=killed.holding_the_lock),
+    Scenario(name="J50", title="keys that rotate, four workers", run=key_sets.rotation),
+    Scenario(name="J48", title="a key set that cannot be had, four workers", run=key_sets.outage),
     Scenario(name="D6", title="fifty workers killed while they count", run=killed.under_load),
     Scenario(name="D10", title="Redis in trouble, requests pass", run=redis_outage.allow),
     Scenario(name="D10-REFUSE", title="Redis in trouble, requests are refused", run=redis_outage.refuse),

@@ -262,7 +262,9 @@ class Gateway:
     def _make_auth(self) -> Auth | None:
         if self._settings.auth is None:
             return None
-        return Auth(self._settings.auth, AuthReports(self.metrics).listener(), service=self._auth_channel)
+        return Auth(
+            self._settings.auth, AuthReports(self.metrics, self._loop.time).listener(), service=self._auth_channel
+        )
 
     def _all_channels(self) -> list[Channel]:
         channels = list(self._channels.values())

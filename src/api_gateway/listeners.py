@@ -138,8 +138,9 @@ class LimitReports:
 class AuthReports:
     """Makes the `AuthListener` that counts and logs."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
         self._metrics = metrics
+        self._clock = clock
 
     def listener(self) -> AuthListener:
         """Return the listener."""
@@ -149,6 +150,7 @@ class AuthReports:
         self._metrics.auth_failures(reason.value).add()
 
     def _fetched(self, fetch: KeyFetch) -> None:
+        self._metrics.key_set_fetched(fetch.is_ok, self._clock())
         if fetch.is_ok:
             _auth_log.info("key set fetched", left_out=list(fetch.problems))
         else:

@@ -140,11 +140,15 @@ def test_limits_count_refusals_and_failures_of_the_store(metrics: Metrics) -> No
 
 
 def test_auth_counts_reasons_and_logs_fetches(metrics: Metrics, capture: Capture) -> None:
-    listener = AuthReports(metrics).listener()
+    listener = AuthReports(metrics, lambda: 100.0).listener()
     listener.on_failure(Reason.EXPIRED)
     listener.on_key_fetch(KeyFetch(True, "", ("key 1 left out: unknown kty",)))
     listener.on_key_fetch(KeyFetch(False, "timeout"))
     assert value(metrics, "gateway_auth_failures_total", {"reason": "expired"}) == 1
+    for result in ("ok", "failed"):
+        assert value(metrics, "api_gateway_key_set_fetches_total", {"result": result}) == 1
+    # J48: a failed fetch does not make the set young.
+    assert value(metrics, "api_gateway_key_set_age_seconds", {}, now_s=160.0) == 60
     good, bad = capture.lines
     assert (good["level"], good["fields"]["left_out"]) == ("INFO", ["key 1 left out: unknown kty"])
     assert (bad["level"], bad["fields"]["reason"]) == ("WARN", "timeout")

@@ -21,6 +21,11 @@ from protobuf.wkt.google.protobuf.descriptor_pb import (
 GET_AUTH_POLICY: Final = b"/gateway.ServiceAuthPolicy/GetAuthPolicy"
 VALIDATE_TOKEN: Final = b"/auth.AuthService/ValidateToken"
 
+_VARINT: Final = 0
+_LENGTH: Final = 2
+_FIXED_BYTES: Final = {1: 8, 5: 4}
+"""Wire types of protobuf's encoding; for those of fixed length, how long they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyAnswer:
@@ -50,6 +55,7 @@ def encode_policy_request(grpc_method: str) -> bytes:
 
 def decode_policy_answer(data: bytes) -> PolicyAnswer:
     """Read an `AuthPolicyResponse`. Raises ValueError when it is none."""
+    _check_wire_types(data, {1: _VARINT, 2: _LENGTH, 3: _VARINT})
     kind = _message("AuthPolicyResponse")
     answer: Any = kind.type.from_binary(data)
     has_ttl = kind.fields[2] in answer
@@ -65,8 +71,46 @@ def encode_token_request(token: str) -> bytes:
 
 def decode_token_answer(data: bytes) -> TokenAnswer:
     """Read a `ValidateTokenResponse`. Raises ValueError when it is none."""
+    _check_wire_types(data, {1: _VARINT, 2: _LENGTH, 3: _LENGTH, 4: _LENGTH})
     answer: Any = _message("ValidateTokenResponse").type.from_binary(data)
     return TokenAnswer(answer.valid, answer.user_id, tuple(answer.roles), answer.error)
+
+
+def _check_wire_types(data: bytes, expected: dict[int, int]) -> None:
+    """Raise ValueError when a field that we know comes as another type than ours.
+
+    Protobuf takes such a field for an unknown one, and it keeps its default: a `require_auth` that is a text would open
+    the method to everybody. Fields with other numbers may come, from newer contracts.
+    """
+    at = 0
+    while at < len(data):
+        tag, at = _read_varint(data, at)
+        number, wire_type = tag >> 3, tag & 7
+        if expected.get(number, wire_type) != wire_type:
+            raise ValueError(f"field {number} has wire type {wire_type}, not {expected[number]}")
+        if wire_type == _VARINT:
+            _, at = _read_varint(data, at)
+        elif wire_type == _LENGTH:
+            length, at = _read_varint(data, at)
+            at += length
+        elif wire_type in _FIXED_BYTES:
+            at += _FIXED_BYTES[wire_type]
+        else:
+            raise ValueError(f"field {number} has wire type {wire_type}, which proto3 does not use")
+    if at != len(data):
+        raise ValueError("the answer ends inside a field")
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return a number and where the next thing begins."""
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+    raise ValueError("the answer ends inside a number")
 
 
 def _new(name: str, **fields: Any) -> bytes:

@@ -84,6 +84,17 @@ AUTH_FAILURES: Final = Family(
     meaning="Requests refused by authentication or authorization.",
     max_series=64,
 )
+KEY_SET_FETCHES: Final = Family(
+    name="api_gateway_key_set_fetches_total",
+    kind=Kind.COUNTER,
+    labels=("result",),
+    meaning="Fetches of the key set that tokens are checked with, by result.",
+)
+KEY_SET_AGE: Final = Family(
+    name="api_gateway_key_set_age_seconds",
+    kind=Kind.MAX_GAUGE,
+    meaning="Time since the key set was last fetched, in the worker where it is oldest.",
+)
 RATE_LIMIT_EXCEEDED: Final = Family(
     name="gateway_rate_limit_exceeded_total",
     kind=Kind.COUNTER,
@@ -169,6 +180,8 @@ CATALOGUE: Final = {
         BREAKER_STATE,
         ACTIVE_CONNECTIONS,
         AUTH_FAILURES,
+        KEY_SET_FETCHES,
+        KEY_SET_AGE,
         RATE_LIMIT_EXCEEDED,
         RATE_LIMIT_STORE_ERRORS,
         IN_FLIGHT,

@@ -101,6 +101,7 @@ class Metrics:
         self._calls: dict[tuple[str, str], CallMetrics] = {}
         self._readings: list[tuple[Series, Callable[[], float]]] = []
         self._schema_read_s: dict[str, float] = {}
+        self._key_set_fetched_s = -1.0
         self._loop_lag_s = 0.0
         self.in_flight = 0
         """Requests begun and not finished in this worker. The edge adds and subtracts, a flush reads it."""
@@ -156,6 +157,12 @@ class Metrics:
         """Return the counter of one reason; reasons are constants of ours, never parts of a request."""
         return self._bind(catalogue.AUTH_FAILURES, reason)
 
+    def key_set_fetched(self, is_ok: bool, now_s: float) -> None:
+        """Count a fetch of the key set; one that went well begins its age anew. `now_s` is monotonic."""
+        self._bind(catalogue.KEY_SET_FETCHES, "ok" if is_ok else "failed").add()
+        if is_ok:
+            self._key_set_fetched_s = now_s
+
     def rate_limit_exceeded(self, route: str) -> Series:
         """Return the counter of refusals on a route template; the empty one means that no route matched."""
         return self._bind(catalogue.RATE_LIMIT_EXCEEDED, route or UNMATCHED)
@@ -204,6 +211,8 @@ class Metrics:
                 series.set(value)
         for service, read_s in self._schema_read_s.items():
             self._bind(catalogue.SCHEMA_AGE, service).set(max(0.0, now_s - read_s))
+        if self._key_set_fetched_s >= 0:
+            self._bind(catalogue.KEY_SET_AGE).set(max(0.0, now_s - self._key_set_fetched_s))
         try:
             if self._file is None:
                 self._file = open_metric_file(self._directory)

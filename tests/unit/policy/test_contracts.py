@@ -69,3 +69,34 @@ def test_junk(data: bytes) -> None:
     for decode in (contracts.decode_policy_answer, contracts.decode_token_answer):
         with pytest.raises(ValueError, match=r"."):
             decode(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\x0a\x01x", id="require_auth is a text"),
+        pytest.param(b"\x0d\x01\x00\x00\x00", id="require_auth is fixed32"),
+        pytest.param(b"\x08\x01\x10\x05", id="a role is a number"),
+        pytest.param(b"\x08\x01\x1a\x01x", id="the lifetime is a text"),
+        pytest.param(b"\x0b\x0c", id="a group"),
+        pytest.param(b"\x08", id="ends after a tag"),
+        pytest.param(b"\x12\x05ab", id="ends inside a text"),
+        pytest.param(b"\x08" + b"\xff" * 11, id="endless number"),
+        pytest.param(b"\x12\x02\xff\xfe", id="a role that is no UTF-8"),
+    ],
+)
+def test_an_answer_of_other_types_is_none(data: bytes) -> None:
+    """semantics 33, never fail open: protobuf would read the first ones as "everybody may call"."""
+    with pytest.raises(ValueError):  # whatever it says
+        contracts.decode_policy_answer(data)
+
+
+@pytest.mark.parametrize("data", [b"\x0a\x01x", b"\x08\x01\x10\x05", b"\x08\x01\x18\x01", b"\x08\x01\x12\x05ab"])
+def test_a_token_answer_of_other_types_is_none(data: bytes) -> None:
+    with pytest.raises(ValueError):  # whatever it says
+        contracts.decode_token_answer(data)
+
+
+@pytest.mark.parametrize("more", [b"\x20\x07", b"\x2a\x03abc", b"\x31" + b"x" * 8, b"\x3d" + b"x" * 4])
+def test_fields_of_newer_contracts_are_passed_over(more: bytes) -> None:
+    assert contracts.decode_policy_answer(b"\x08\x01" + more) == PolicyAnswer(True, (), None)
