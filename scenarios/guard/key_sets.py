@@ -11,10 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import repeat
 from typing import Final
 
+from joserfc.jwk import ECKey
+
 from scenarios.guard.flood import Answers, flood, request, steady
 from scenarios.guard.stage import Stage
 from tests.support.gateway import RunningGateway, eventually
-from tests.support.token_factory import ec_key, key_set, signed
+from tests.support.token_factory import claims, ec_key, key_set, signed
 
 REFRESH_S: Final = 30
 """The shortest interval that may be configured."""
@@ -65,7 +67,7 @@ def rotation(stage: Stage) -> None:
     with _issuer() as issuer:
         issuer.body = key_set(old)
         with stage.gateway(workers=WORKERS, auth=_auth(issuer)) as gateway:
-            of_old, of_new = _item(signed(old, "ES256")), _item(signed(new, "ES256"))
+            of_old, of_new = _item(_token(old)), _item(_token(new))
             stage.marks.equals("workers that accept the first key", _accepting(gateway, of_old), _CONNECTIONS)
             issuer.body = key_set(old, new)
             with _watched(gateway, of_old) as before:
@@ -87,7 +89,7 @@ def outage(stage: Stage) -> None:
     with _issuer() as issuer:
         issuer.status = 500
         with stage.gateway(workers=WORKERS, auth=_auth(issuer)) as gateway:
-            good = _item(signed(key, "ES256"))
+            good = _item(_token(key))
             stage.marks.equals("status before any set is there", gateway.get("/health/ready").status, 503)
             before = flood(gateway.port, repeat(good, 50), connections=_CONNECTIONS)
             stage.marks.equals("requests answered with 503 then", before.statuses[503], 50)
@@ -96,7 +98,7 @@ def outage(stage: Stage) -> None:
             for name, status, body in (("500", 500, b""), ("junk", 200, b"\x00junk"), ("empty set", 200, key_set())):
                 issuer.status, issuer.body = status, body
                 fetches = len(issuer.fetched_s)
-                guesses = [_item(signed(ec_key("other"), "ES256", kid=f"random-{number}")) for number in range(200)]
+                guesses = [_item(_token(ec_key("other"), kid=f"random-{number}")) for number in range(200)]
                 with _watched(gateway, good) as answers:
                     flood(gateway.port, guesses)
                     # Long enough for the interval to bring every worker the broken answer.
@@ -115,6 +117,11 @@ def _auth(issuer: Issuer) -> dict[str, object]:
     url = f"http://127.0.0.1:{issuer.port}/keys"
     jwt = {"jwks_url": url, "algorithms": ["ES256"], "jwks_refresh_seconds": REFRESH_S}
     return {"jwt": jwt, "default_policy": "require_auth"}
+
+
+def _token(key: ECKey, **header: str) -> bytes:
+    """Return a token that is good for an hour from now."""
+    return signed(key, "ES256", claims(exp=int(time.time()) + 3_600), **header)
 
 
 def _item(token: bytes) -> bytes:

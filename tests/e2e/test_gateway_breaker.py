@@ -73,7 +73,7 @@ def test_all_workers_see_it_open() -> None:
         asyncio.run(backend.clear_journal())
         assert {gateway.get("/api/items/7").status for _ in range(20)} == {503}
         assert asyncio.run(backend.journal("*")).started == 0
-        # Reflection is no call of a client: it goes on, and health tells the truth.
+        # Semantics 42: reflection is no call of a client: it goes on, and health tells the truth.
         assert gateway.get("/health/ready").status == 200
         assert gateway.ask("POST", "/admin/refresh-routes").json()["failed"] == {}
 

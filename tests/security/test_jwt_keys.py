@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable
 from typing import Any
@@ -338,3 +339,19 @@ def test_empty_set_has_no_key() -> None:
     """Nothing verifies with no keys."""
     with pytest.raises(Refused):
         JwtVerifier(JwtSettings(secret=SECRET), max_token_bytes=8_192).verify(GOOD, KeySet(()), NOW_S)
+
+
+def test_macs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """J42: every check of a MAC goes through `hmac.compare_digest`, with the whole of both values."""
+    compared = []
+    compare = hmac.compare_digest
+
+    def watched(ours: bytes, theirs: bytes) -> bool:
+        compared.append((len(ours), len(theirs)))
+        return compare(ours, theirs)
+
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+    good = hs256(header(), claims())
+    verify(good)
+    assert refused(good[:-4] + b"AAAA") is Reason.SIGNATURE
+    assert compared == [(32, 32), (32, 32)]
