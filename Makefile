@@ -20,14 +20,11 @@ test: check ## Everything that must hold before a change lands: checks, then all
 	scripts/install-system-packages --check
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
 
-# Left out: tests that put other numbers in the place of constants, and one that inherits from a compiled class.
+# Left out: one that inherits from a compiled class. tests/conformance holds the native codec to the rules of ProtoJSON.
 test-compiled: build/compiled/.stamp ## The tests of the request path once more, against the compiled gateway (needs a C compiler)
 	PYTHONPATH=build/compiled $(BIN)/python -m pytest -n $(JOBS) -o pythonpath="build/compiled ." \
-		tests/e2e tests/faults tests/interop tests/wire tests/security tests/unit/test_proxy.py tests/unit/test_waiting.py \
+		tests/conformance tests/differential tests/e2e tests/faults tests/interop tests/wire tests/security tests/unit/test_proxy.py tests/unit/test_waiting.py \
 		tests/unit/test_deadlines.py $(addprefix tests/unit/,edge grpc http2 policy routing state telemetry transcoding) \
-		--deselect tests/wire/test_grpc_flow.py::test_the_connections_window_comes_back \
-		--deselect tests/wire/test_grpc_flow.py::test_a_reset_inside_a_frame_costs_window_until_the_connection_is_replaced \
-		--deselect "tests/wire/test_grpc_flow.py::test_more_data_than_the_window[connection]" \
 		--deselect tests/unit/test_waiting.py::test_cancel_reaches_the_work_behind
 
 fuzz: $(VENV)/.dev ## Play mutated answers of servers to the gRPC client for half an hour (ARGS="--seconds 60 --seed 7")

@@ -73,6 +73,17 @@ async def test_health_takes_addresses_out_and_back(stage: Stage) -> None:
     eventually(lambda: answers(gateway) == {200}, "requests are answered again")
 
 
+async def test_a_backend_that_does_not_serve_yet_has_routes() -> None:
+    """G65, semantics 43: its schema is read all the same, so that requests are refused with 503 and not with 404."""
+    with start_backend("grpcio") as backend:
+        await set_serving(backend, is_serving=False)
+        with start_gateway(serving("", service={"endpoint": backend.endpoint, "reconnect_grace_ms": 0})) as gateway:
+            eventually(lambda: gateway.get("/echo/v1/echo/1").status == 503, "the route is known")
+            assert gateway.get("/echo/v1/echo/1").reason == "UPSTREAM_NOT_SERVING"
+            await set_serving(backend, is_serving=True)
+            eventually(lambda: gateway.get("/echo/v1/echo/1").status == 200, "requests are answered")
+
+
 async def test_a_killed_address_costs_its_running_calls_only(stage: Stage) -> None:
     """B2: the other one takes all requests; the endpoint is shown whole."""
     gateway, first, second = stage

@@ -79,7 +79,13 @@ class FakeBackend:
         }
 
     def stream(
-        self, path: bytes, *, deadline_s: float, metadata: HeaderList, waits_for_ready: bool = False
+        self,
+        path: bytes,
+        *,
+        deadline_s: float,
+        metadata: HeaderList,
+        waits_for_ready: bool = False,
+        ignores_health: bool = False,
     ) -> FakeStream:
         """Open a call."""
         self.opened.append((path, deadline_s, waits_for_ready))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.http2.connection import CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES
 from api_gateway.model.status import Code
 from tests.support.channels import channel_to, code_of, finished
@@ -102,10 +103,10 @@ SMALL_WINDOW_BYTES = 2**20
 
 
 @pytest.fixture
-async def small_link(monkeypatch: pytest.MonkeyPatch, listener: ScriptedPeer) -> AsyncIterator[Link]:
+async def small_link(listener: ScriptedPeer) -> AsyncIterator[Link]:
     """A link whose connection has a window of 1 MiB, so that tests need not fill 25."""
-    monkeypatch.setattr("api_gateway.http2.connection.CONNECTION_WINDOW_BYTES", SMALL_WINDOW_BYTES)
-    async with channel_to(listener.endpoint) as channel:
+    options = ChannelOptions(connection_window_bytes=SMALL_WINDOW_BYTES)
+    async with channel_to(listener.endpoint, options) as channel:
         channel.channel.connect()
         yield Link(channel, await listener.accept(), listener)
 

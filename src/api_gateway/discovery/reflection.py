@@ -44,7 +44,9 @@ class Stream(Protocol):
 class StreamOpener(Protocol):
     """A channel, as far as reflection needs it."""
 
-    def stream(self, path: bytes, *, deadline_s: float, metadata: HeaderList, waits_for_ready: bool) -> Stream:
+    def stream(
+        self, path: bytes, *, deadline_s: float, metadata: HeaderList, waits_for_ready: bool, ignores_health: bool
+    ) -> Stream:
         """Open a bidirectional call."""
 
 
@@ -61,6 +63,8 @@ async def read_schema(channel: StreamOpener, *, deadline_s: float, waits_for_rea
             deadline_s=deadline_s,
             metadata=[],
             waits_for_ready=waits_for_ready,
+            # Whoever does not serve for now has routes all the same: calls of them are 503, not 404.
+            ignores_health=True,
         )
         try:
             return await _Reader(call).read()

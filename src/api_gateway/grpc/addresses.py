@@ -63,6 +63,13 @@ class Addresses:
             self._remove(subchannel)
         return ready
 
+    def connected(self) -> Connection | None:
+        """Return a connection with a free stream, whether its address serves or not."""
+        return next(
+            (each for subchannel in self._subchannels.values() for each in subchannel.ready if each.can_open_stream),
+            None,
+        )
+
     def states(self) -> dict[str, State]:
         """Return the connectivity of each address."""
         return {str(address): subchannel.state for address, subchannel in self._subchannels.items()}

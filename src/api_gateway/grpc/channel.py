@@ -127,8 +127,12 @@ class Channel:
         metadata: HeaderList,
         waits_for_ready: bool = False,
         is_idempotent: bool = False,
+        ignores_health: bool = False,
     ) -> StreamCall:
-        """Start a call with any number of messages each way."""
+        """Start a call with any number of messages each way.
+
+        With `ignores_health` a backend that says it does not serve is called all the same.
+        """
         call = StreamCall(
             self,
             self._heads.of(path),
@@ -137,7 +141,11 @@ class Channel:
             waits_for_ready=waits_for_ready,
             is_idempotent=is_idempotent,
         )
-        self._place(call)
+        connection = self._addresses.connected() if ignores_health and not self._ready else None
+        if connection is not None:
+            call.start(connection)
+        else:
+            self._place(call)
         return call
 
     def _place(self, call: Call[Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from ..http2.connection import CONNECTION_WINDOW_BYTES
 from .backoff import MAX_BACKOFF_S
 from .retries import NO_RETRIES, RetryPolicy
 
@@ -56,6 +57,8 @@ class ChannelOptions:
     """Age at which a connection is replaced by a new one, +-10 %; 0: never."""
     health_service: str | None = None
     """Name to watch by grpc.health.v1, where "" is the server as a whole; None: no watch."""
+    connection_window_bytes: int = CONNECTION_WINDOW_BYTES
+    """Data a backend may send on one connection before it is received."""
     user_agent: str = "api-gateway"
     retry: RetryPolicy = NO_RETRIES
     """For calls that are said to be idempotent."""

@@ -251,7 +251,12 @@ class Subchannel:
 
     async def _attempt(self) -> None:
         started_s = self._loop.time()
-        connection = Connection(ngh2.Role.CLIENT, self, loop=self._loop)
+        connection = Connection(
+            ngh2.Role.CLIENT,
+            self,
+            loop=self._loop,
+            connection_window_bytes=self._options.connection_window_bytes,
+        )
         attempt = self._attempts[connection] = _Attempt()
         try:
             async with asyncio.timeout(self._options.connect_timeout_s):

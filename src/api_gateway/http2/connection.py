@@ -40,12 +40,14 @@ class Connection(asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
         max_header_list_bytes: int = MAX_HEADER_LIST_BYTES,
         stream_window_bytes: int = STREAM_WINDOW_BYTES,
+        connection_window_bytes: int = CONNECTION_WINDOW_BYTES,
         max_streams: int = MAX_STREAMS,
     ) -> None:
         self._owner = owner
         self._loop = loop
         self._role = role
         self._stream_window_bytes = stream_window_bytes
+        self._connection_window_bytes = connection_window_bytes
         self._max_header_list_bytes = max_header_list_bytes
         self._local_max_streams = max_streams
         self._h2 = ngh2.Connection(
@@ -168,7 +170,7 @@ class Connection(asyncio.Protocol):
                 # As in `consume`: the engine has ended, and the stream with it.
                 return
             self._schedule_flush()
-            if self._h2.local_window_size < CONNECTION_WINDOW_BYTES // 4 and not self.is_draining:
+            if self._h2.local_window_size < self._connection_window_bytes // 4 and not self.is_draining:
                 # A reset inside a DATA frame costs the connection the window of what came of it: the engine forgets
                 # those bytes, up to 16 KiB, without giving them back. Before that adds up to a standstill, another
                 # connection takes over.
@@ -232,7 +234,7 @@ class Connection(asyncio.Protocol):
         else:
             settings[Setting.MAX_CONCURRENT_STREAMS] = self._local_max_streams
         self._h2.initiate_connection(settings)
-        self._h2.set_local_window_size(CONNECTION_WINDOW_BYTES)
+        self._h2.set_local_window_size(self._connection_window_bytes)
         self._flush()
 
     def data_received(self, data: bytes) -> None:
