@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _Header = tuple[bytes, bytes]
 
-_EXHAUSTED: Final = int(Code.RESOURCE_EXHAUSTED)
-_CLIENT: Final = Source.CLIENT
 _FORMATTED: Final = 1024
 """Header values formatted ahead: 0 to 1023. Saves 0.3 us a request."""
 _REMAINING: Final = tuple((b"ratelimit-remaining", b"%d" % number) for number in range(_FORMATTED))
@@ -65,17 +63,14 @@ class _RouteLimit:
     """The limit of one route. `scope` begins the keys of routes that count for themselves."""
 
     __slots__ = (
+        "_error",
         "_hit",
         "_limit",
         "_limit_header",
         "_listener",
-        "_message",
-        "_metadata",
-        "_retry_after",
         "_route",
         "_scope",
         "_settings",
-        "_told",
         "_told_s",
         "_window_s",
     )
@@ -89,12 +84,10 @@ class _RouteLimit:
         self._limit = scale_limit(requests_per_minute, limits._settings.window_seconds)
         self._limit_header = (b"ratelimit-limit", b"%d" % self._limit)
         self._window_s = limits._settings.window_seconds
-        self._metadata = {"limit": str(self._limit), "window_seconds": str(self._window_s)}
-        # The words of the last refusal: for a second or more all clients that wait equally long are told the same.
+        # The last refusal: for a second or more all clients that wait equally long are told the same. To make the error
+        # anew costs 1.5 us, and what is refused must be cheap. Nobody changes it; raising it drops its last traceback.
         self._told_s = 0
-        self._told = Wording()
-        self._message = ""
-        self._retry_after: tuple[_Header, ...] = ()
+        self._error = GatewayError(Code.RESOURCE_EXHAUSTED, "")
 
     def admit(self, exchange: Exchange, now_s: float) -> Awaitable[None] | None:
         """Count the request and put the `RateLimit-*` headers on its answer; raise 429 when it is one too many."""
@@ -108,7 +101,7 @@ class _RouteLimit:
         refusal = self._apply(exchange, verdict)
         if refusal is not None:
             # Raised here: each function that an error passes on its way costs 0.4 us when compiled.
-            raise refusal
+            raise refusal.with_traceback(None)
         return None
 
     def settle(self, exchange: Exchange, now_s: float) -> None:
@@ -122,7 +115,7 @@ class _RouteLimit:
         else:
             refusal = self._apply(exchange, decided)
             if refusal is not None:
-                raise refusal
+                raise refusal.with_traceback(None)
 
     def _apply(self, exchange: Exchange, verdict: Verdict) -> GatewayError | None:
         """Put the headers on the answer; return the error of a request that is one too many."""
@@ -140,21 +133,16 @@ class _RouteLimit:
     def _refusal(self, retry_after_s: int) -> GatewayError:
         if retry_after_s != self._told_s:
             self._told_s = retry_after_s
-            self._told = Wording()
-            self._message = (
-                f"too many requests: {self._limit} per {self._window_s} s are allowed; retry in {retry_after_s} s"
+            self._error = GatewayError(
+                Code.RESOURCE_EXHAUSTED,
+                f"too many requests: {self._limit} per {self._window_s} s are allowed; retry in {retry_after_s} s",
+                reason="RATE_LIMITED",
+                source=Source.CLIENT,
+                metadata={"limit": str(self._limit), "window_seconds": str(self._window_s)},
+                headers=((b"retry-after", b"%d" % retry_after_s),),
+                wording=Wording(),
             )
-            self._retry_after = ((b"retry-after", b"%d" % retry_after_s),)
-        return GatewayError(
-            _EXHAUSTED,
-            self._message,
-            reason="RATE_LIMITED",
-            source=_CLIENT,
-            http=429,
-            metadata=self._metadata,
-            headers=self._retry_after,
-            wording=self._told,
-        )
+        return self._error
 
     def _do_without_store(self, error: StoreError) -> None:
         self._listener.rate_limit_store_failed()
