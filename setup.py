@@ -53,6 +53,7 @@ REQUEST_PATH = (
     "transcoding/binding",
     "transcoding/headers",
     "transcoding/json_codec",
+    "transcoding/string_variables",
     "waiting",
 )
 """Modules that most requests pass through. Others are not worth their build time, or use what mypyc cannot compile."""

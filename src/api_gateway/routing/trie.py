@@ -69,6 +69,20 @@ class Node(Generic[T]):
         return known[following]
 
 
+def walk_without_choice(root: Node[T], literals: list[str]) -> Leaf[T] | None:
+    """Return the leaf without a verb that segments lead to, None where `walk` would find a choice or nothing."""
+    node = root
+    for segment in literals:
+        literal, one = node.literals.get(segment), node.one
+        if node.many or (literal is not None and one is not None) or not segment:
+            return None
+        chosen = literal or one
+        if chosen is None:
+            return None
+        node = chosen
+    return node.leaves.get("") if not node.many else None
+
+
 def walk(root: Node[T], literals: list[str], verb: str) -> Iterator[Leaf[T]]:
     """Iterate depth first over the leaves that match decoded segments and a verb, most specific first.
 

@@ -19,6 +19,7 @@ from .json_decoder import JsonDecoder
 from .parameters import ParameterReader, path_setter
 from .query_text import parse_form, parse_query
 from .strict_json import parse_json
+from .string_variables import compile_string_variables
 
 _PATH: Final = "path"
 _BODY: Final = "body"
@@ -121,7 +122,7 @@ class _Rule:
         try:
             return message.to_binary()
         except UnicodeEncodeError:
-            raise bad_request("a parameter is not valid UTF-8", "INVALID_PARAMETER") from None
+            raise _not_utf8() from None
         except OverflowError:  # integers were checked when they were read; of enum numbers the codec leaves it to now
             raise bad_request("an enum number does not fit 32 bits", "INVALID_FIELD") from None
         except CODEC_ERRORS as error:
@@ -137,13 +138,14 @@ def _without_body(rule: _Rule) -> Binding:
 class NoBodyBinding:
     """Path variables, and everything else from the query."""
 
-    __slots__ = ("_finish", "_path", "_query", "_type")
+    __slots__ = ("_finish", "_path", "_query", "_strings", "_type")
 
     takes_body: Final = False
     is_raw: Final = False
 
     def __init__(self, rule: _Rule) -> None:
         self._type = rule.message.type
+        self._strings = compile_string_variables(rule.message, tuple(rule.taken))
         self._path = tuple(rule.path)
         self._query = rule.query_reader({}, {})
         self._finish = rule.finish
@@ -152,6 +154,11 @@ class NoBodyBinding:
         """See `Binding.bind`."""
         if body:
             raise _unexpected_body()
+        if self._strings is not None and not query:
+            try:
+                return self._strings(variables)
+            except UnicodeEncodeError:
+                raise _not_utf8() from None
         message = self._type()
         for set_variable, text in zip(self._path, variables, strict=True):
             set_variable(message, text)
@@ -374,6 +381,10 @@ def _http_body(message: DescMessage, body: bytes, content_type: bytes) -> Messag
         return message.type(content_type=content_type.decode("ascii"), data=body)
     except UnicodeDecodeError:
         raise unsupported("the content type is malformed") from None
+
+
+def _not_utf8() -> GatewayError:
+    return bad_request("a parameter is not valid UTF-8", "INVALID_PARAMETER")
 
 
 def _unexpected_body() -> GatewayError:

@@ -130,6 +130,11 @@ def has_presence(field: DescField) -> bool:
     return int(field.presence) != FeatureSet.FieldPresence.IMPLICIT
 
 
+def is_required(field: DescField) -> bool:
+    """Tell whether a message without the field cannot be serialized (proto2)."""
+    return int(field.presence) == FeatureSet.FieldPresence.LEGACY_REQUIRED
+
+
 def map_key_of(field: DescField) -> ScalarType:
     """Return the type of a map field's keys. Raises TypeError for other fields."""
     if not isinstance(field.value, DescFieldValueMap):

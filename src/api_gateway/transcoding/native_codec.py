@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import orjson
 from protobuf import DescEnum, DescField, DescFieldValueList, DescFieldValueMessage, DescMessage, ScalarType
-from protobuf.wkt.google.protobuf.descriptor_pb import FeatureSet, FieldDescriptorProto
+from protobuf.wkt.google.protobuf.descriptor_pb import FieldDescriptorProto
 
 from ..config.settings import TranscodingSettings
 from .fields import (
@@ -28,6 +28,7 @@ from .fields import (
     has_presence,
     is_map,
     is_repeated,
+    is_required,
     map_key_of,
     oneof_of,
     reachable_messages,
@@ -176,7 +177,7 @@ def _form(message: DescMessage) -> int:
         and len(message.oneofs) <= _MAX_ONEOFS
         and not (message.proto.options is not None and message.proto.options.message_set_wire_format)
         and all(_is_plain_key(name) for name in _names(message.fields))
-        and not any(_is_required(field) for field in message.fields)
+        and not any(is_required(field) for field in message.fields)
     )
     return _OBJECT if is_plain else _FOREIGN
 
@@ -190,10 +191,6 @@ def _names(fields: Iterable[DescField]) -> Iterable[str]:
 def _is_plain_key(name: str) -> bool:
     # Names with escapes would have two spellings, and the codec compares bytes.
     return orjson.dumps(name) == f'"{name}"'.encode()
-
-
-def _is_required(field: DescField) -> bool:
-    return int(field.presence) == FeatureSet.FieldPresence.LEGACY_REQUIRED
 
 
 def _is_foreign(field: DescField) -> bool:
