@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,7 +27,7 @@ from tests.support.scripted_peer import Manners, PeerConnection, PeerRequest, Sc
 
 PREFIX: Final = "peer"
 SERVICE: Final = "tests.peer.PeerService"
-_METHODS: Final = ("Echo", "ServerStream")
+METHODS: Final = ("Echo", "ServerStream")
 _PREFIX_BYTES: Final = 5
 _UNIMPLEMENTED: Final = b"12"
 
@@ -174,8 +174,8 @@ def reply_to(message: EchoRequest) -> bytes:
     return reply.SerializeToString()
 
 
-def peer_files() -> list[bytes]:
-    """Return the service's file and all its imports, as reflection gives them."""
+def peer_files(methods: Sequence[str] = METHODS) -> list[bytes]:
+    """Return the service's file, with some of the echo service's methods, and all its imports, as reflection does."""
     file = FileDescriptorProto()
     echo_pb2.DESCRIPTOR.CopyToProto(file)
     file.name, file.package = "peer.proto", "tests.peer"
@@ -183,7 +183,7 @@ def peer_files() -> list[bytes]:
         _rename(message)
     service = file.service[0]
     service.name = "PeerService"
-    kept = [method for method in service.method if method.name in _METHODS]
+    kept = [method for method in service.method if method.name in methods]
     del service.method[:]
     service.method.extend(kept)
     for method in service.method:

@@ -146,6 +146,11 @@ class RawClient:
         self.is_ended = False
         """Whether the server has closed its direction."""
 
+    @property
+    def port(self) -> int:
+        """Our port."""
+        return int(self._socket.getsockname()[1])
+
     async def __aenter__(self) -> Self:
         await asyncio.get_running_loop().sock_connect(self._socket, self._address)
         return self

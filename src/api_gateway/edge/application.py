@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..deadlines import DeadlineWheel
 from ..model.errors import GatewayError
 from ..model.message import Request, Response
+from .hang_ups import HangUps
 
 
 class Application(Protocol):
@@ -64,6 +65,7 @@ class ConnectionSet(Protocol):
 
     limits: EdgeLimits
     wheel: DeadlineWheel
+    hang_ups: HangUps
     clock: Callable[[], float]
     application: Application
     is_draining: bool

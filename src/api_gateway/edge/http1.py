@@ -15,6 +15,7 @@ from ..model.websocket import Conversation
 from ..waiting import Runner
 from .application import ConnectionSet
 from .body import IncomingBody
+from .input import Input
 from .output import Output, close_stream
 from .refusals import request_timeout
 from .request_reader import RequestReader
@@ -36,6 +37,7 @@ class Http1Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
     _reader: RequestReader
+    _input: Input
     _output: Output
 
     def __init__(self, server: ConnectionSet, loop: asyncio.AbstractEventLoop) -> None:
@@ -51,7 +53,6 @@ class Http1Connection(asyncio.Protocol):
         self._socket: WebSocketConnection | None = None
         """What has taken the connection over."""
         # Input
-        self._is_reading_paused = False
         self._reading_since_s = 0.0
         self._ahead_bytes = 0
         self._discarded_bytes = 0
@@ -72,6 +73,7 @@ class Http1Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start waiting for a request."""
         self._transport = cast(asyncio.Transport, transport)
+        self._input = Input(self._transport, self._server.hang_ups, self._hung_up)
         self._output = Output(self._transport, self._limits.write_timeout_s)
         peer = transport.get_extra_info("peername")
         self._reader = RequestReader(
@@ -112,11 +114,18 @@ class Http1Connection(asyncio.Protocol):
         self._abandon()
         return False
 
+    def _hung_up(self) -> None:
+        # Nothing is read from the client, and so the loop has not seen its end.
+        if not self._is_closing:
+            self.eof_received()
+            self._transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what is being answered."""
         self._is_closing = True
         self._closing_due_s = _NEVER_S
         self._server.wheel.discard(self._armed_slot, self)
+        self._input.close()
         self._server.closed(self)
         self._abandon()
         self._reader.close()
@@ -263,7 +272,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Wait for the next request."""
-        if self._ahead_bytes or self._is_reading_paused:
+        if self._ahead_bytes or self._input.is_paused:
             self._resume_reading()
         limits = self._limits
         wait_s = limits.linger_s if self._server.is_draining else limits.idle_timeout_s
@@ -298,23 +307,19 @@ class Http1Connection(asyncio.Protocol):
                 self._transport.write(CONTINUE)
 
     def _pause_reading(self) -> None:
-        if not self._is_reading_paused and not self._is_closing:
-            self._is_reading_paused = True
-            self._transport.pause_reading()
+        if not self._is_closing:
+            self._input.pause()
 
     def _resume_reading(self) -> None:
         self._ahead_bytes = 0
-        if self._is_reading_paused and not self._reader.is_refused and not self._is_closing:
-            self._is_reading_paused = False
+        if not self._reader.is_refused and not self._is_closing and self._input.resume():
             self._reading_since_s = self._loop.time()
-            self._transport.resume_reading()
             self._watch()
 
     def _discard(self, size_bytes: int) -> None:
         self._discarded_bytes += size_bytes
-        if self._discarded_bytes > MAX_DISCARDED_BYTES and not self._is_reading_paused:
-            self._is_reading_paused = True
-            self._transport.pause_reading()
+        if self._discarded_bytes > MAX_DISCARDED_BYTES:
+            self._input.pause()
 
     def _abandon(self) -> None:
         """Cancel the request that is being answered and forget those behind it."""
@@ -336,7 +341,7 @@ class Http1Connection(asyncio.Protocol):
         due_s = output.due_s if output.is_paused else _NEVER_S
         reader = self._reader
         if reader.is_in_head or reader.body is not None:
-            if not self._is_reading_paused:
+            if not self._input.is_paused:
                 due_s = min(due_s, self._received_due_s())
         elif self._runner is None and not output.is_paused:
             due_s = self._idle_due_s
@@ -423,9 +428,7 @@ class Http1Connection(asyncio.Protocol):
         transport = self._transport
         if transport.is_closing():
             return
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            transport.resume_reading()
+        self._input.resume()
         if transport.can_write_eof():
             transport.write_eof()
 

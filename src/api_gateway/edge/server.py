@@ -11,6 +11,7 @@ from ..deadlines import DeadlineWheel
 from ..waiting import Pending
 from .address_share import AddressShare
 from .application import Application, Connection, EdgeLimits
+from .hang_ups import HangUps
 from .http1 import Http1Connection
 
 BACKLOG: Final = 2_048
@@ -50,6 +51,7 @@ class Server:
         self.application = application
         self.limits = limits
         self.wheel = wheel
+        self.hang_ups = HangUps(loop)
         self.clock: Callable[[], float] = loop.time
         self.is_draining = False
         self._share = share
@@ -107,6 +109,7 @@ class Server:
         is_clean = await self._is_emptied(timeout_s)
         for connection in list(self._connections):
             connection.abort()
+        self.hang_ups.close()
         return is_clean
 
     def _stop_accepting(self) -> list[socket.socket]:

@@ -15,6 +15,8 @@ from ..model.message import Response
 from ..model.websocket import Conversation, Farewell, MessageSocket
 from ..waiting import Pending, Runner
 from .application import ConnectionSet
+from .body import HIGH_WATER_BYTES
+from .input import Input
 from .output import Output
 from .response_writer import encode_stream_head
 from .websocket_frames import (
@@ -32,12 +34,15 @@ from .websocket_frames import (
 PING_S: Final = 30.0
 """Silence of the client after which it is asked for a sign of life; after as much again it counts as gone."""
 _NEVER_S: Final = float("inf")
+_MESSAGE_BYTES: Final = 64
+"""What a message takes beside its text: many small ones shall not count for nothing."""
 
 
 class WebSocketConnection(asyncio.Protocol):
     """Implements `model.websocket.MessageSocket` on a transport; `on_lost` is called when that is gone.
 
-    While a message waits to be taken, nothing is read from the client.
+    Messages of more than the high-water mark that wait to be taken hold the client back; up to it, what the client says
+    is read ahead, so that a goodbye behind a message is heard.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class WebSocketConnection(asyncio.Protocol):
         on_lost: Callable[[Exception | None], None],
     ) -> None:
         self._transport = transport
+        self._input = Input(transport, server.hang_ups, self._hung_up)
         self._output = output
         self._conversation = conversation
         self._wheel = server.wheel
@@ -60,7 +66,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._messages: deque[bytes] = deque()
         self._waiting: Pending[None] | None = None
         self._runner: Runner | None = None
-        self._is_reading_paused = False
+        self._waiting_bytes = 0
+        """What the messages that wait take."""
         self._is_half_closed = False
         """Whether no more messages are wanted, or the client has said that none follow."""
         self._is_closing = False
@@ -88,10 +95,9 @@ class WebSocketConnection(asyncio.Protocol):
             self._waiting = Pending()
             await self._waiting
         message = self._messages.popleft()
-        if not self._messages and self._is_reading_paused:
-            self._is_reading_paused = False
+        self._waiting_bytes -= _cost_bytes(message)
+        if not self._messages and self._input.resume():
             self._heard_s = self._clock()
-            self._transport.resume_reading()
         return message
 
     def end_receiving(self) -> None:
@@ -130,9 +136,8 @@ class WebSocketConnection(asyncio.Protocol):
             waiting.resolve(None)
         else:
             self._waiting = waiting
-        if self._messages and not self._is_reading_paused and not self._is_closing:
-            self._is_reading_paused = True
-            self._transport.pause_reading()
+        if self._waiting_bytes > HIGH_WATER_BYTES and not self._is_closing:
+            self._input.pause()
 
     def eof_received(self) -> bool:
         """Take the client as gone: a WebSocket ends with a close frame."""
@@ -142,8 +147,14 @@ class WebSocketConnection(asyncio.Protocol):
         """Cancel the conversation."""
         self._is_closing = True
         self._wheel.discard(self._armed_slot, self)
+        self._input.close()
         self.abandon()
         self._on_lost(exc)
+
+    def _hung_up(self) -> None:
+        # Nothing is read from the client, and so the loop has not seen its end.
+        self.abandon()
+        self._transport.close()
 
     def pause_writing(self) -> None:
         """The client reads too slowly: stop producing."""
@@ -161,6 +172,7 @@ class WebSocketConnection(asyncio.Protocol):
             raise FrameError(CloseCode.POLICY_VIOLATION, "a message after the last one")
         if message:
             self._messages.append(message)
+            self._waiting_bytes += _cost_bytes(message)
         else:
             self._is_half_closed = True
 
@@ -207,10 +219,9 @@ class WebSocketConnection(asyncio.Protocol):
             return
         self._is_closing = True
         self._messages.clear()
+        self._waiting_bytes = 0
         self._transport.write(encode_close(code, reason))
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            self._transport.resume_reading()
+        self._input.resume()
         self._closing_due_s = self._clock() + self._linger_s
         self._arm()
 
@@ -224,7 +235,7 @@ class WebSocketConnection(asyncio.Protocol):
             due_s = min(due_s, self._closing_due_s)
         else:
             silence_s = 2 * PING_S if self._is_asked else PING_S
-            due_s = min(due_s, (now_s if self._is_reading_paused else self._heard_s) + silence_s)
+            due_s = min(due_s, (now_s if self._input.is_paused else self._heard_s) + silence_s)
         return max(due_s, now_s + TICK_S)
 
     def _arm(self) -> None:
@@ -237,7 +248,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.abort()
             return
         silence_s = now_s - self._heard_s
-        self._is_asked = silence_s >= PING_S and not (self._is_closing or self._is_reading_paused)
+        self._is_asked = silence_s >= PING_S and not (self._is_closing or self._input.is_paused)
         if self._is_asked:
             self._transport.write(encode_ping())
         self._arm()
@@ -246,7 +257,11 @@ class WebSocketConnection(asyncio.Protocol):
         return self._output.is_paused and self._output.due_s <= now_s and self._output.is_stalled(now_s)
 
     def _is_silent(self, now_s: float) -> bool:
-        return not self._is_reading_paused and now_s - self._heard_s >= 2 * PING_S
+        return not self._input.is_paused and now_s - self._heard_s >= 2 * PING_S
+
+
+def _cost_bytes(message: bytes) -> int:
+    return len(message) + _MESSAGE_BYTES
 
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from api_gateway.edge.body import HIGH_WATER_BYTES
 from api_gateway.edge.websocket import PING_S, WebSocketConnection
 from api_gateway.model.message import Request, Response
 from api_gateway.model.websocket import Farewell, MessageSocket
@@ -98,16 +99,39 @@ def test_semantics_25_messages_go_both_ways_until_the_half_close(scene: Scene) -
     assert scene.rig.server.connection_count == 0
 
 
-def test_client_is_held_back_while_a_message_waits(scene: Scene) -> None:
+def test_client_is_held_back_while_messages_wait(scene: Scene) -> None:
+    scene.talk.max_message_bytes = HIGH_WATER_BYTES
     socket = scene.open()
     scene.talk.hold_back = Pending()
+    large = b"b" * (HIGH_WATER_BYTES - 1)
     socket.data_received(frame(TEXT, b"a"))
     assert scene.rig.transport.is_reading()
-    socket.data_received(frame(TEXT, b"b"))
+    socket.data_received(frame(TEXT, large))
     assert not scene.rig.transport.is_reading()
     scene.talk.hold_back.resolve(None)
     assert scene.rig.transport.is_reading()
-    assert scene.talk.heard == [b"a", b"b"]
+    assert scene.talk.heard == [b"a", large]
+
+
+def test_many_small_messages_count_for_what_they_take(scene: Scene) -> None:
+    socket = scene.open()
+    scene.talk.hold_back = Pending()
+    sent = 0
+    while scene.rig.transport.is_reading():
+        socket.data_received(frame(TEXT, b"1"))
+        sent += 1
+    assert sent < HIGH_WATER_BYTES / 32
+
+
+def test_semantics_26_goodbye_behind_a_message_that_waits_is_heard(scene: Scene) -> None:
+    """A browser that leaves says so, and does not close before it was answered."""
+    socket = scene.open()
+    scene.talk.hold_back = Pending()
+    socket.data_received(frame(TEXT, b"a"))
+    socket.data_received(frame(TEXT, b"b"))
+    socket.data_received(close_frame(1001))
+    assert (scene.talk.ended, scene.talk.heard) == ("cancelled", [b"a"])
+    assert scene.rig.transport.is_closed
 
 
 def test_client_that_does_not_read_holds_the_conversation(scene: Scene) -> None:
