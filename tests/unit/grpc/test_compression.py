@@ -103,3 +103,23 @@ def test_damaged_gzip_is_a_message_or_a_framing_error(message: bytes, at: int, d
 def test_names() -> None:
     assert [is_known(name) for name in (b"gzip", b"deflate", b"snappy", b"GZIP", b"")] == [True, True] + [False] * 3
     assert all(name == b"identity" or is_known(name) for name in ACCEPTED.split(b","))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_bomb_is_measured_before_it_is_kept(encoding: bytes) -> None:
+    """B14, G64: what grows a thousandfold beyond a high limit takes a tenth of the limit, not all of it."""
+    limit_bytes = 16 * LIMIT_BYTES
+    bomb = packed(bytes(100 * LIMIT_BYTES), encoding)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FramingError):
+            decompress(encoding, bomb, limit_bytes)
+        assert tracemalloc.get_traced_memory()[1] < limit_bytes // 5
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_honest_repetition_is_read(encoding: bytes) -> None:
+    message = bytes(10 * LIMIT_BYTES)
+    assert decompress(encoding, packed(message, encoding), len(message)) == message
