@@ -46,8 +46,7 @@ def decompress(encoding: bytes, message: bytes, max_message_bytes: int) -> bytes
     if plain is None:
         # It fits. Reading it twice costs time only where a message is mostly repetition.
         plain = _inflate(encoding, message, max_message_bytes, keeps_all=True)
-    assert plain is not None
-    return plain
+    return plain or b""
 
 
 def _inflate(encoding: bytes, message: bytes, max_message_bytes: int, *, keeps_all: bool) -> bytes | None:
