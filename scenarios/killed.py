@@ -14,6 +14,8 @@ from tests.support.gateway import serving
 
 AWAY_S: Final = 3.0
 """How long the backend of B1 is away."""
+QUICK: Final = {"max_backoff_ms": 1_000, "circuit_breaker": {"timeout_seconds": 1}}
+"""Two seconds after its return a backend must be used again. By default the breaker alone stays open for sixty."""
 BACK_S: Final = 2.0
 """Errors may last this long after its return."""
 
@@ -23,7 +25,7 @@ async def killed_and_restarted(stage: Stage) -> None:
     run_s = stage.seconds(30, at_least_s=8)
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(echo_backend(stage))
-        gateway = await stack.enter_async_context(stage.gateway(serving(first.endpoint)))
+        gateway = await stack.enter_async_context(stage.gateway(serving(first.endpoint, service=QUICK)))
         loop = asyncio.get_running_loop()
         async with steady(gateway.port, LoadShape(rate_per_s=300, template=PLAIN)) as load:
             await asyncio.sleep(run_s / 3)

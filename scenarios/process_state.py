@@ -24,9 +24,7 @@ def socket_addresses(pids: Iterable[int]) -> list[str]:
     """Return `local > remote state` of each TCP socket of processes, in the kernel's own notation, for reports."""
     inodes = {target for pid in pids for target in _descriptors(pid)}
     lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    return [
-        f"{each[1]} > {each[2]} state {each[3]} queues {each[4]}" for each in lines if f"socket:[{each[9]}]" in inodes
-    ]
+    return [f"{each[1]} > {each[2]} state {each[3]}" for each in lines if f"socket:[{each[9]}]" in inodes]
 
 
 def _rss_bytes(pid: int) -> int:
