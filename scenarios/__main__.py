@@ -15,7 +15,7 @@ import uvloop
 
 from bench.machine import read_setting
 from scenarios.catalogue import SCENARIOS, Scenario
-from scenarios.figures import Mark, Result, plain, summary, write_between_markers
+from scenarios.figures import Mark, Result, plain, renew, summary, write_between_markers
 from scenarios.stage import new_stage
 from tests.support.processes import ROOT
 
@@ -39,7 +39,9 @@ def main(arguments: list[str]) -> int:
         print(plain(result), flush=True)
     missed = [each.name for each in results if not each.is_met]
     print(f"\n{len(results)} scenarios, missed: {', '.join(missed) or 'none'}")
-    if options.write:
+    if options.write and options.names:
+        renew(DOCUMENT, results)
+    elif options.write:
         facts = "\n".join(f"- {line}" for line in setting.lines())
         write_between_markers(DOCUMENT, f"{facts}\n\n{summary(results)}")
     return 1 if missed else 0
@@ -97,7 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="?", type=_names, default=[], help="scenarios, joined by commas (default all)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full duration and load (default 1)")
-    parser.add_argument("--write", action="store_true", help="put the results into docs/reliability.md")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="put the results into docs/reliability.md",
+    )
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +96,26 @@ def plain(result: Result) -> str:
 def summary(results: Sequence[Result]) -> str:
     """Return the table of all scenarios as Markdown, and below it the figures of each."""
     head = ["| | Scenario | Result | Seconds |", "| --- | --- | --- | --- |"]
-    rows = [f"| {each.name} | {escaped(each.title)} | {each.word} | {each.took_s:.0f} |" for each in results]
-    return "\n\n".join(["\n".join([*head, *rows]), *map(_section, results)])
+    return "\n\n".join(["\n".join([*head, *map(_row, results)]), *map(_section, results)])
+
+
+def renew(page: Path, results: Sequence[Result]) -> None:
+    """Replace the rows and figures of some scenarios. Raises ValueError when the page does not have one of them."""
+    text = page.read_text(encoding="utf-8")
+    for each in results:
+        for old, new in (
+            (rf"^\| {each.name} \|.*$", _row(each)),
+            (rf"^### {each.name}: [\s\S]*?(?=\n\n###|\n\n{re.escape(END)})", _section(each)),
+        ):
+            found = list(re.finditer(old, text, re.MULTILINE))
+            if len(found) != 1:
+                raise ValueError(f"{page}: expected the results of {each.name}; write those of all first")
+            text = text[: found[0].start()] + new + text[found[0].end() :]
+    page.write_text(text, encoding="utf-8")
+
+
+def _row(result: Result) -> str:
+    return f"| {result.name} | {escaped(result.title)} | {result.word} | {result.took_s:.0f} |"
 
 
 def _section(result: Result) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.figures import BEGIN, END, Marks, Result, plain, shown, summary, write_between_markers
+from scenarios.figures import BEGIN, END, Marks, Result, plain, renew, shown, summary, write_between_markers
 
 
 def result(marks: Marks) -> Result:
@@ -49,6 +49,20 @@ def test_the_document_keeps_what_stands_around_the_results(tmp_path: Path) -> No
     page.write_text("no markers")
     with pytest.raises(ValueError, match="expected the lines"):
         write_between_markers(page, "")
+
+
+def test_one_scenario_can_be_renewed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    old, new = Marks(), Marks()
+    old.at_most("errors", 3, 2)
+    new.at_most("errors", 1, 2)
+    other = Result(name="B10", title="other", marks=old.taken, took_s=1)
+    page.write_text(f"{BEGIN}\n{END}\n")
+    write_between_markers(page, summary([result(old), other]))
+    renew(page, [result(new)])
+    assert page.read_text() == f"{BEGIN}\n\n{summary([result(new), other])}\n\n{END}\n"
+    with pytest.raises(ValueError, match="B2"):
+        renew(page, [Result(name="B2", title="", marks=[], took_s=0)])
 
 
 def test_figures_are_short() -> None:
