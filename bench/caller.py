@@ -52,6 +52,9 @@ class _Deaf:
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
         pass
 
+    def call_waited(self, waited_s: float) -> None:
+        pass
+
     def retried(self, result: str) -> None:
         pass
 

@@ -7,12 +7,13 @@ import gc
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from . import __version__
-from .config.retry_settings import RetrySettings
+from .blueprint import ADMIN_LIMITS, AUTH_CHANNEL_OPTIONS, channel_options, edge_limits, service_target
 from .config.settings import ServiceSettings, Settings
 from .deadlines import DeadlineWheel
 from .discovery.compile import RouteCompiler
@@ -20,14 +21,12 @@ from .discovery.plan import PlannedRoute
 from .discovery.publish import Published, RoutePublisher
 from .discovery.watcher import Watcher
 from .edge.address_share import AddressShare
-from .edge.application import EdgeLimits
 from .edge.cors import Cors
 from .edge.respond import ErrorAnswers
 from .edge.server import Server
 from .grpc.channel import Channel
-from .grpc.connectivity import ChannelOptions
-from .grpc.retries import RetryPolicy
-from .grpc.target import Target, parse_target, parse_targets
+from .grpc.connectivity import State
+from .grpc.target import parse_target
 from .listeners import AuthReports, BreakerReports, ChannelReports, DiscoveryReports, ExchangeReports, LimitReports
 from .model.policy import Policy
 from .model.upstream import UnaryCaller
@@ -45,8 +44,10 @@ from .state.cluster import ClusterStore
 from .state.local import LocalStoreFile
 from .state.memory import MemoryStore
 from .state.store import MachineStore, StoreError
+from .telemetry import access_log, process_usage
+from .telemetry import metric_catalogue as catalogue
 from .telemetry.access_log import AccessLog
-from .telemetry.log import configure_logging, get_logger
+from .telemetry.log import configure_logging, get_logger, level_of
 from .telemetry.log_writer import LogWriter
 from .telemetry.metrics import UNMATCHED, Metrics
 from .transcoding.headers import ForwardedHeaders
@@ -56,11 +57,10 @@ HOUSEKEEPING_S: Final = 1.0
 FIRST_ROUND_S: Final = 2.0
 """How long a worker that starts waits for its backends' schemas before it accepts. Nothing is refused meanwhile: the
 kernel holds the connections, or another worker takes them."""
+ADMIN_DRAIN_S: Final = 1.0
+"""How long the operators' listener may take to end, after that of the clients has."""
 AUTH_SERVICE: Final = "auth"
 """Name of the auth service's channel in logs and metrics."""
-AUTH_MAX_BACKOFF_S: Final = 10.0
-AUTH_RESOLVE_INTERVAL_S: Final = 30.0
-"""As the defaults of `services`: who asks for tokens waits for its return no longer than for that of other backends."""
 
 if TYPE_CHECKING:
     # Routes and auth know a channel by what they need of it; this fails when the shapes part.
@@ -92,9 +92,8 @@ class Gateway:
         self._started_s = loop.time()
         self._wheel = DeadlineWheel(loop)
         self._writer = shared.writer
-        configure_logging(shared.writer, level=settings.log.level)
+        configure_logging(shared.writer, level=settings.log.level, levels=settings.log.levels)
         self.metrics = Metrics(shared.metrics_directory, version=__version__)
-        self.metrics.watch_dropped_lines(lambda: shared.writer.dropped_lines)
         self._local_store = _machine_store(shared)
         self._cluster_store = _cluster_store(settings, self._local_store)
         self._store: MachineStore | ClusterStore = self._cluster_store or self._local_store
@@ -104,7 +103,7 @@ class Gateway:
         self._auth_channel = self._open_auth_channel()
         self._auth = self._make_auth()
         self._limit = (
-            RateLimit(settings.rate_limit, self._store, LimitReports(self.metrics))
+            RateLimit(settings.rate_limit, self._store, LimitReports(self.metrics, loop.time))
             if settings.rate_limit.enabled
             else None
         )
@@ -115,7 +114,9 @@ class Gateway:
         self._show_breakers(loop.time())
 
         self._client_address = ClientAddress(settings.trusted_proxies)
-        self._proxy = self._make_proxy()
+        endpoints = self._make_endpoints()
+        is_apart = settings.admin.port is not None
+        self._proxy = self._make_proxy({} if is_apart else endpoints)
         self._publisher = RoutePublisher(
             settings,
             RouteCompiler(settings, self._channels, self.metrics, self._bind_policies),
@@ -132,18 +133,29 @@ class Gateway:
         )
         self._server = Server(
             self._proxy,
-            _edge_limits(settings),
+            edge_limits(settings.server),
             loop=loop,
             wheel=self._wheel,
             share=AddressShare(self._client_address.identify, settings.server.max_connections_per_address),
         )
+        self._admin_server = (
+            Server(self._make_proxy(endpoints), ADMIN_LIMITS, loop=loop, wheel=self._wheel) if is_apart else None
+        )
+        self._watch_numbers()
         self._housekeeper: asyncio.Task[None] | None = None
         self._is_stopping = False
 
     # Life
 
     async def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Begin to serve on listening sockets, which stay the caller's, and to discover."""
+        """Begin to serve on listening sockets, which stay the caller's, and to discover.
+
+        With an `admin.port`, the second socket is for operators; they see the gateway before its clients do.
+        """
+        public = listeners
+        if self._admin_server is not None:
+            public = listeners[:1]
+            await self._admin_server.start(listeners[1:])
         if self._cluster_store is not None:
             await self._cluster_store.start()
             self._generation = self._cluster_store.read_generation()
@@ -152,7 +164,7 @@ class Gateway:
         self.watcher.start()
         # A worker that accepts before it has a table answers 404 where its siblings know the route.
         await self.watcher.wait_for_first_round(FIRST_ROUND_S)
-        await self._server.start(listeners)
+        await self._server.start(public)
         self._housekeeper = self._loop.create_task(self._keep_house(), name="housekeeping")
         # What exists now lives as long as the worker: no collection needs to look at it again.
         gc.collect()
@@ -166,10 +178,18 @@ class Gateway:
         Returns whether every request could finish.
         """
         self._is_stopping = True
+        _log.info("draining", in_flight=self.metrics.in_flight, connections=self._server.connection_count)
         delay_s = self._settings.server.shutdown_delay_ms / 1000
         if delay_s:
             await asyncio.sleep(delay_s)
         is_clean = await self._server.drain(self._settings.server.drain_timeout_ms / 1000)
+        if self._admin_server is not None:
+            # To the end operators see that it drains.
+            await self._admin_server.drain(ADMIN_DRAIN_S)
+        if is_clean:
+            _log.info("drained")
+        else:
+            _log.warning("requests cut off", drain_timeout_ms=self._settings.server.drain_timeout_ms)
         await self._close()
         return is_clean
 
@@ -220,23 +240,7 @@ class Gateway:
         return Channel(
             name,
             service_target(service),
-            ChannelOptions(
-                pool_size=service.connection_pool_size,
-                connect_timeout_s=service.connect_timeout_ms / 1000,
-                max_message_bytes=int(service.max_message_bytes),
-                max_queued_calls=service.max_queued_calls,
-                reconnect_grace_s=service.reconnect_grace_ms / 1000,
-                max_backoff_s=service.max_backoff_ms / 1000,
-                resolve_interval_s=service.resolve_interval_ms / 1000,
-                keepalive_interval_s=service.keepalive_interval_ms / 1000,
-                keepalive_timeout_s=service.keepalive_timeout_ms / 1000,
-                keepalive_without_calls=service.keepalive_without_calls,
-                max_connection_age_s=service.max_connection_age_ms / 1000,
-                health_service=service.health_service if service.health_check else None,
-                user_agent=f"api-gateway/{__version__}",
-                retry=retry_policy(self._settings.retry_of(key)),
-                compressed_from_bytes=service.compression_min_bytes if service.compression == "gzip" else None,
-            ),
+            channel_options(service, self._settings.retry_of(key)),
             loop=self._loop,
             wheel=self._wheel,
             observer=ChannelReports(name, self.metrics, lambda: self.watcher.trigger(key)),
@@ -249,11 +253,7 @@ class Gateway:
         return Channel(
             AUTH_SERVICE,
             parse_target(auth.service_endpoint),
-            ChannelOptions(
-                max_backoff_s=AUTH_MAX_BACKOFF_S,
-                resolve_interval_s=AUTH_RESOLVE_INTERVAL_S,
-                user_agent=f"api-gateway/{__version__}",
-            ),
+            AUTH_CHANNEL_OPTIONS,
             loop=self._loop,
             wheel=self._wheel,
             observer=ChannelReports(AUTH_SERVICE, self.metrics, lambda: None),
@@ -270,26 +270,33 @@ class Gateway:
         channels = list(self._channels.values())
         return [*channels, self._auth_channel] if self._auth_channel is not None else channels
 
-    def _make_proxy(self) -> Proxy:
+    def _make_endpoints(self) -> Mapping[tuple[str, str], Endpoint]:
         limits = (self._limit.bind(UNMATCHED, "*"),) if self._limit is not None else ()
         guard: Policy = self._auth.bind_role("admin") if self._auth is not None else LoopbackOnly()
-        endpoints: dict[tuple[str, str], Endpoint] = {
+        return {
             ("GET", "/health"): Health(self, version=__version__, uptime_s=lambda: self._loop.time() - self._started_s),
             ("GET", "/health/live"): Live(),
             ("GET", "/health/ready"): Ready(self),
             ("GET", "/metrics"): MetricsPage(self._render_metrics),
             ("POST", "/admin/refresh-routes"): RefreshRoutes(self._refresh, (*limits, guard)),
         }
+
+    def _make_proxy(self, endpoints: Mapping[tuple[str, str], Endpoint]) -> Proxy:
         return Proxy(
             clock=monotonic,
             client_address=self._client_address,
             endpoints=endpoints,
-            unmatched_policies=limits,
+            unmatched_policies=(self._limit.bind(UNMATCHED, "*"),) if self._limit is not None else (),
             respond=ErrorAnswers(self._settings.errors.format),
             forwarded=ForwardedHeaders(self._settings.headers.forward),
             listener=ExchangeReports(
                 self.metrics,
-                AccessLog(self._writer, level=self._settings.log.level, is_enabled=self._settings.log.requests),
+                AccessLog(
+                    self._writer,
+                    level=level_of(access_log.TARGET, self._settings.log.level, self._settings.log.levels),
+                    is_enabled=self._settings.log.requests,
+                    sample_successes=self._settings.log.sample_successes,
+                ),
             ),
             cross_origin=Cors(self._settings.cors) if self._settings.cors.enabled else None,
             max_timeout_s=self._settings.server.request_timeout_ms / 1000,
@@ -311,6 +318,25 @@ class Gateway:
         timeout_ms = min(planned.timeout_ms or service.timeout_ms, self._settings.server.request_timeout_ms)
         policies.append(self._breakers[planned.service].bind(timeout_ms / 1000))
         return tuple(policies)
+
+    def _watch_numbers(self) -> None:
+        """Have the metrics ask, once a second, for what nobody reports."""
+        watch = self.metrics.watch
+        watch(catalogue.DROPPED_LINES, lambda: self._writer.dropped_lines)
+        watch(catalogue.CLIENT_CONNECTIONS, lambda: self._server.connection_count)
+        watch(catalogue.CPU, process_usage.cpu_s)
+        watch(catalogue.MEMORY, process_usage.resident_bytes)
+        if self._auth is not None:
+            tokens = self._auth.tokens
+            watch(catalogue.AUTH_CACHE, lambda: tokens.hits, "hit")
+            watch(catalogue.AUTH_CACHE, lambda: tokens.misses, "miss")
+        for key in self._channels:
+            name = self._settings.service_name(key)
+            watch(catalogue.QUEUED_CALLS, partial(_queued_calls, self._channels[key]), name)
+            watch(catalogue.REACHABLE, partial(self._is_reachable, key), name)
+
+    def _is_reachable(self, key: str) -> bool:
+        return self._channels[key].state in (State.READY, State.IDLE) and not self.watcher.statuses[key].error
 
     def _publish(self, table: RouteTable[Route]) -> None:
         self._proxy.routes = table
@@ -344,12 +370,11 @@ class Gateway:
         now_s = self._loop.time()
         channel = self._channels[key]
         status = self.watcher.statuses[key]
-        state = channel.state.value
         return ServiceHealth(
             endpoint=self._settings.services[key].endpoint_text,
-            is_reachable=state in ("ready", "idle") and not status.error,
+            is_reachable=self._is_reachable(key),
             is_discovered=status.is_discovered,
-            connection=state,
+            connection=channel.state.value,
             addresses={address: each.value for address, each in channel.address_states.items()},
             breaker=self._breakers[key].record(now_s).state.label,
             routes=routes,
@@ -378,28 +403,8 @@ class Gateway:
         return RefreshReport(added=change.added, removed=change.removed, changed=change.changed, failed=failed)
 
 
-def service_target(service: ServiceSettings) -> Target:
-    """Return where a service listens and how it is secured."""
-    return parse_targets(
-        service.endpoints,
-        tls_enabled=service.tls_enabled,
-        tls_domain=service.tls_domain,
-        ca_path=service.tls_ca_cert_path,
-        client_cert_path=service.tls_client_cert_path,
-        client_key_path=service.tls_client_key_path,
-    )
-
-
-def retry_policy(settings: RetrySettings) -> RetryPolicy:
-    """Return a retry section in the words of channels."""
-    return RetryPolicy(
-        max_attempts=settings.max_attempts,
-        initial_backoff_s=settings.initial_backoff_ms / 1000,
-        max_backoff_s=settings.max_backoff_ms / 1000,
-        multiplier=settings.multiplier,
-        max_tokens=settings.budget.max_tokens,
-        token_ratio=settings.budget.token_ratio,
-    )
+def _queued_calls(channel: Channel) -> int:
+    return channel.queued_calls
 
 
 def _machine_store(shared: Shared) -> MachineStore:
@@ -417,17 +422,4 @@ def _cluster_store(settings: Settings, local: MachineStore) -> ClusterStore | No
         local,
         window_s=settings.rate_limit.window_seconds,
         timeout_s=settings.state.timeout_ms / 1000,
-    )
-
-
-def _edge_limits(settings: Settings) -> EdgeLimits:
-    server = settings.server
-    return EdgeLimits(
-        header_timeout_s=server.header_timeout_ms / 1000,
-        body_timeout_s=server.body_timeout_ms / 1000,
-        idle_timeout_s=server.idle_timeout_ms / 1000,
-        max_uri_bytes=server.max_uri_bytes,
-        max_header_bytes=server.max_header_bytes,
-        max_header_count=server.max_header_count,
-        max_connections=server.max_connections,
     )

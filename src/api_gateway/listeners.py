@@ -16,6 +16,9 @@ from .telemetry.metrics import Metrics
 _upstream_log = get_logger("api_gateway.upstream")
 _breaker_log = get_logger("api_gateway.breaker")
 _auth_log = get_logger("api_gateway.auth")
+_limit_log = get_logger("api_gateway.rate_limit")
+
+_REPEATED_AFTER_S: Final = 60
 
 
 class ExchangeReports:
@@ -43,6 +46,7 @@ class ChannelReports:
         self._service = service
         self._metrics = metrics
         self._connections = metrics.active_connections(service)
+        self._queue_wait = metrics.queue_wait(service)
         self._on_disconnect = on_disconnect
 
     def connections_changed(self, count: int) -> None:
@@ -84,6 +88,10 @@ class ChannelReports:
             "connection failed", service=self._service, reason=reason, retry_in_seconds=round(retry_in_s, 1)
         )
 
+    def call_waited(self, waited_s: float) -> None:
+        """A call had to wait for its turn."""
+        self._queue_wait.observe(waited_s)
+
     def retried(self, result: str) -> None:
         """A call was tried again, or was not."""
         self._metrics.retries(self._service, result).add()
@@ -123,8 +131,11 @@ class BreakerReports:
 class LimitReports:
     """Implements `policy.rate_limit.RateLimitListener`. Every failure counts; the log hears of one a minute."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic."""
         self._metrics = metrics
+        self._clock = clock
+        self._silent_until_s = 0.0
 
     def rate_limited(self, route: str) -> None:
         """A request was one too many."""
@@ -133,6 +144,10 @@ class LimitReports:
     def rate_limit_store_failed(self) -> None:
         """A request could not be counted."""
         self._metrics.rate_limit_store_errors.add()
+        now_s = self._clock()
+        if now_s >= self._silent_until_s:
+            self._silent_until_s = now_s + _REPEATED_AFTER_S
+            _limit_log.warning("rate limit store failed", until_next_line_seconds=_REPEATED_AFTER_S)
 
 
 class AuthReports:

@@ -121,8 +121,8 @@ def test_a_worker_that_is_sent_away_drains_however_often_it_is_told_to(grpcio_ba
 
 
 def test_a_new_version_takes_over_without_a_gap(grpcio_backend: Backend) -> None:
-    """P2: SIGUSR2 starts a successor on the same listener; the old one then drains, and nobody is refused."""
-    with start_gateway(serving(grpcio_backend.endpoint), "--workers", "2") as gateway:
+    """P2: SIGUSR2 starts a successor on the same listeners; the old one then drains, and nobody is refused."""
+    with start_gateway(serving(grpcio_backend.endpoint, admin={"port": 0}), "--workers", "2") as gateway:
         with steady_load(gateway.port, send, stops_when_refused=False) as load:
             load.wait_for(40)
             gateway.process.send_signal(signal.SIGUSR2)
@@ -135,7 +135,8 @@ def test_a_new_version_takes_over_without_a_gap(grpcio_backend: Backend) -> None
             outcome = load.stop()
         assert (outcome.lost, outcome.turned_away, outcome.refused) == ([], [], 0)
         assert set(outcome.statuses) == {200}
-        assert {event["fields"]["port"] for event in gateway.log("listening")} == {gateway.port}
+        ports = {(event["fields"]["port"], event["fields"]["admin_port"]) for event in gateway.log("listening")}
+        assert ports == {(gateway.port, gateway.admin_port)}
         os.kill(successor(gateway), signal.SIGTERM)
         eventually(lambda: is_refused(gateway.port), "the successor has stopped")
 

@@ -36,6 +36,8 @@ class Recorder:
         """Reason and wait of each failed attempt."""
         self.retries: list[str] = []
         """Results of retries."""
+        self.waits_s: list[float] = []
+        """How long calls waited in the queue."""
         self.replacements: list[str] = []
         self.moves: list[tuple[list[str], list[str]]] = []
         """Addresses added and removed."""
@@ -82,6 +84,11 @@ class Recorder:
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
         """Keep reason and wait."""
         self.failed.append((reason, retry_in_s))
+        self._notify()
+
+    def call_waited(self, waited_s: float) -> None:
+        """Keep the time."""
+        self.waits_s.append(waited_s)
         self._notify()
 
     def retried(self, result: str) -> None:

@@ -108,6 +108,8 @@ class RunningGateway:
 
     process: ChildProcess
     port: int
+    admin_port: int = 0
+    """The port of operators, the same as `port` unless the configuration sets them apart."""
     config: Path | None = None
     """The configuration file, to be changed by `write_config`."""
 
@@ -152,7 +154,8 @@ class RunningGateway:
 
     def metric(self, name: str, labels: Labels | None = None) -> float:
         """Return the sum of a metric's samples with (at least) these labels, 0 when there are none."""
-        page = self.get("/metrics")
+        with Client(self.admin_port or self.port) as client:
+            page = client.ask("GET", "/metrics")
         assert page.status == 200
         wanted = dict(labels or {}).items()
         return sum(
@@ -234,7 +237,8 @@ def start_command(*arguments: str, environment: Mapping[str, str] | None = None)
     """Run a command that serves, such as `demo`, until the context ends. Raises ProcessFailedError."""
     with command_process(*arguments, environment=environment) as process:
         ready = process.wait_until_ready(listening_event)
-        yield RunningGateway(process=process, port=ready["port"])
+        port: int = ready["port"]
+        yield RunningGateway(process=process, port=port, admin_port=ready.get("admin_port") or port)
 
 
 def command_process(*arguments: str, environment: Mapping[str, str] | None = None) -> ChildProcess:

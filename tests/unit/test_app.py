@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api_gateway.app import Gateway, Shared, service_target
+from api_gateway.app import Gateway, Shared
 from api_gateway.config.settings import ServiceSettings, Settings
 from api_gateway.demo.services import DemoServers, serve_demo
 from api_gateway.edge.server import listen
@@ -150,16 +150,3 @@ async def test_stopped_gateway_answers_nobody(demo: DemoServers, tmp_path: Path)
     assert gateway.is_draining() is True
     with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
         probe.connect(("127.0.0.1", port))
-
-
-def test_targets_of_services() -> None:
-    plain = service_target(ServiceSettings(endpoint="http://users:50051"))
-    assert (plain.host, plain.port, plain.tls) == ("users", 50051, None)
-    ca = Path("/ca.pem")
-    secure = service_target(
-        ServiceSettings(
-            endpoint="http://users:50051", tls_enabled=True, tls_domain="users.internal", tls_ca_cert_path=ca
-        )
-    )
-    assert secure.tls is not None
-    assert (secure.tls.domain, secure.tls.ca_path) == ("users.internal", ca)

@@ -130,13 +130,27 @@ def test_breakers_are_counted_shown_and_logged(metrics: Metrics, capture: Captur
     assert failed["service"] == "users"
 
 
-def test_limits_count_refusals_and_failures_of_the_store(metrics: Metrics) -> None:
-    reports = LimitReports(metrics)
+def test_limits_count_refusals_and_failures_of_the_store(metrics: Metrics, capture: Capture) -> None:
+    """Every failure counts; the log hears of one a minute."""
+    now_s = [100.0]
+    reports = LimitReports(metrics, lambda: now_s[0])
     reports.rate_limited("/api/users")
     reports.rate_limit_store_failed()
     reports.rate_limit_store_failed()
     assert value(metrics, "gateway_rate_limit_exceeded_total", {"route": "/api/users"}) == 1
     assert value(metrics, "api_gateway_rate_limit_store_errors_total", {}) == 2
+    assert len(capture.lines) == 1
+    now_s[0] = 160.0
+    reports.rate_limit_store_failed()
+    assert [line["fields"]["message"] for line in capture.lines] == ["rate limit store failed"] * 2
+
+
+def test_calls_that_waited_are_counted(metrics: Metrics) -> None:
+    reports = ChannelReports("user-service", metrics, lambda: None)
+    reports.call_waited(0.003)
+    reports.call_waited(0.5)
+    assert value(metrics, "api_gateway_queue_wait_seconds_count", {"service": "user-service"}) == 2
+    assert value(metrics, "api_gateway_queue_wait_seconds_sum", {"service": "user-service"}) == pytest.approx(0.503)
 
 
 def test_auth_counts_reasons_and_logs_fetches(metrics: Metrics, capture: Capture) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from ..app import service_target
+from ..blueprint import service_target
 from ..config.loader import load_settings
 from ..config.problem import ConfigError
 from ..config.settings import Settings
@@ -36,6 +36,9 @@ class _Silent:
         """Nothing."""
 
     def connect_failed(self, reason: str, retry_in_s: float) -> None:
+        """Nothing."""
+
+    def call_waited(self, waited_s: float) -> None:
         """Nothing."""
 
     def retried(self, result: str) -> None:

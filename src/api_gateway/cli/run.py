@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from ..state.store import StoreError
 from ..telemetry.log import configure_logging
 from ..telemetry.log_writer import LogWriter
 from ..telemetry.metrics import prepare_metrics_directory
-from .listening import ListenError, open_listener
+from .listening import ListenError, open_listeners
 from .screen import Screen
 from .worker_factory import GatewayFactory, ServingPlan
 
@@ -108,26 +110,32 @@ def _share_state(settings: Settings, directory: Path) -> LocalStoreFile:
 
 
 def _serve_shared(screen: Screen, plan: ServingPlan, shared: Shared, directory: Path) -> int:
-    server = plan.settings.server
+    settings = plan.settings
     try:
-        listener = open_listener(server.host, server.port, os.environ)
+        listeners = open_listeners(settings, os.environ)
     except ListenError as error:
         screen.fail(str(error))
         return 1
-    factory = GatewayFactory(screen, shared, plan, listener)
-    if server.workers == 1:
-        with listener:
-            factory.forked()
-            return run_process(
-                factory.make,
-                [listener],
-                on_started=lambda serving: factory.started(serving, 1),
-                on_loop=factory.attend_alone,
-            )
-    configure_logging(shared.writer, level=plan.settings.log.level)
-    supervisor = Supervisor(factory, listener=listener, directory=directory)
+    factory = GatewayFactory(screen, shared, plan, listeners)
+    if settings.server.workers == 1:
+        return _serve_alone(factory, listeners)
+    configure_logging(shared.writer, level=settings.log.level, levels=settings.log.levels)
+    supervisor = Supervisor(factory, listeners=listeners, directory=directory)
     try:
         supervisor.run()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0
+
+
+def _serve_alone(factory: GatewayFactory, listeners: list[socket.socket]) -> int:
+    with ExitStack() as closing:
+        for listener in listeners:
+            closing.enter_context(listener)
+        factory.forked()
+        return run_process(
+            factory.make,
+            listeners,
+            on_started=lambda serving: factory.started(serving, 1),
+            on_loop=factory.attend_alone,
+        )

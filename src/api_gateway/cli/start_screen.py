@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..app import Gateway
@@ -15,9 +16,10 @@ FIRST_ROUND_S: Final = 5.0
 MAX_SHOWN_ROUTES: Final = 40
 
 
-def show_listening(screen: Screen, settings: Settings, origin: str, address: tuple[Any, ...]) -> None:
-    """Print where it listens and which guards are on."""
-    url = local_url(address)
+def show_listening(screen: Screen, settings: Settings, origin: str, addresses: Sequence[tuple[Any, ...]]) -> None:
+    """Print where it listens and which guards are on; `addresses` are those of clients and, behind it, of operators."""
+    address = addresses[0]
+    url, operators_url = local_url(address), local_url(addresses[-1])
     screen.say(f"API Gateway listens on {url} ({address_text(*address[:2])}), configured by {origin}", "bold")
     screen.say(f"  workers         {settings.server.workers}")
     screen.say(f"  authentication  {_authentication(settings)}")
@@ -29,7 +31,7 @@ def show_listening(screen: Screen, settings: Settings, origin: str, address: tup
     )
     tempo = settings.observability.tempo_endpoint
     screen.say(f"  traces          {'not exported yet: ' + tempo if tempo else 'off'}")
-    screen.say(f"  health          {url}/health   metrics {url}/metrics")
+    screen.say(f"  health          {operators_url}/health   metrics {operators_url}/metrics")
 
 
 def _authentication(settings: Settings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,12 @@ class ServingPlan:
 class GatewayFactory:
     """Makes gateways for `edge.worker.Supervisor`, and for the one process without it."""
 
-    def __init__(self, screen: Screen, shared: Shared, plan: ServingPlan, listener: socket.socket) -> None:
+    def __init__(self, screen: Screen, shared: Shared, plan: ServingPlan, listeners: Sequence[socket.socket]) -> None:
+        """`listeners` are that for clients and, when there is one, that for operators."""
         self._screen = screen
         self._shared = shared
         self._plan = plan
-        self._address: tuple[Any, ...] = listener.getsockname()
+        self._addresses: list[tuple[Any, ...]] = [listener.getsockname() for listener in listeners]
 
     @property
     def workers(self) -> int:
@@ -81,11 +82,13 @@ class GatewayFactory:
         if age != 1 or not isinstance(serving, Gateway):
             return
         settings = self._shared.settings
-        _log.info("listening", host=self._address[0], port=self._address[1], workers=settings.server.workers)
-        show_listening(self._screen, settings, self._plan.origin, self._address)
+        address = self._addresses[0]
+        operators = {"admin_host": at[0], "admin_port": at[1]} if (at := self._addresses[-1]) is not address else {}
+        _log.info("listening", host=address[0], port=address[1], workers=settings.server.workers, **operators)
+        show_listening(self._screen, settings, self._plan.origin, self._addresses)
         await show_discovery(self._screen, settings, serving)
         if self._plan.on_serving is not None:
-            await self._plan.on_serving(serving, self._address)
+            await self._plan.on_serving(serving, address)
 
     def ended(self, pid: int) -> None:
         """Keep the counts of a worker that is gone."""
@@ -103,7 +106,9 @@ class GatewayFactory:
             return False
         for key in _fixed_changes(self._shared.settings, loaded.settings):
             _log.warning("a changed setting needs a restart", setting=key)
-        self._shared = replace(self._shared, settings=loaded.settings)
+        # Workers share the sockets: where operators are served stays as it is.
+        settings = loaded.settings.model_copy(update={"admin": self._shared.settings.admin})
+        self._shared = replace(self._shared, settings=settings)
         _log.info("configuration reloaded", origin=loaded.origin)
         return True
 
@@ -117,6 +122,8 @@ def _fixed_changes(old: Settings, new: Settings) -> list[str]:
     pairs = {
         "server.host": (old.server.host, new.server.host),
         "server.port": (old.server.port, new.server.port),
+        "admin.host": (old.admin.host, new.admin.host),
+        "admin.port": (old.admin.port, new.admin.port),
         "rate_limit.max_memory": (old.rate_limit.max_memory, new.rate_limit.max_memory),
     }
     return [key for key, (before, after) in pairs.items() if before != after]

@@ -15,6 +15,8 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from api_gateway.config.auth_settings import AuthSettings as AuthSettings
 from api_gateway.config.auth_settings import JwtSettings as JwtSettings
 from api_gateway.config.auth_settings import PublicRoute as PublicRoute
+from api_gateway.config.operator_settings import AdminSettings as AdminSettings
+from api_gateway.config.operator_settings import LogSettings as LogSettings
 from api_gateway.config.retry_settings import RetrySettings
 from api_gateway.config.section import Section
 from api_gateway.config.values import (
@@ -340,15 +342,6 @@ class StateSettings(Section):
     """Longest wait for one answer of it, in milliseconds; then `rate_limit.on_store_error` decides."""
 
 
-class LogSettings(Section):
-    """What is logged."""
-
-    level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
-    """Lowest level written."""
-    requests: bool = True
-    """Whether every finished request gets a line."""
-
-
 class Settings(Section):
     """The whole configuration file."""
 
@@ -369,6 +362,7 @@ class Settings(Section):
     """Networks whose `X-Forwarded-For` is believed; nobody's by default."""
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
+    admin: AdminSettings = AdminSettings()
 
     def retry_of(self, key: str) -> RetrySettings:
         """How calls to a service are tried again."""

@@ -195,6 +195,8 @@ class Watcher:
                 removed=len(change.removed),
                 changed=len(change.changed),
             )
+        if self._statuses[service].error and not is_new:
+            _log.info("discovery recovered", service=service)
         self._statuses[service] = ServiceStatus(is_discovered=True, last_success_s=self._clock())
         self._listener.refreshed(service, "changed" if is_new else "unchanged")
         self._first_round[service].set()

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -252,12 +252,12 @@ class ArbiterLog(Logger):  # type: ignore[misc]  # gunicorn has no types
 class Supervisor(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """Runs the factory's workers until a signal comes. `run` ends by SystemExit with the exit code."""
 
-    def __init__(self, factory: WorkerFactory, *, listener: socket.socket, directory: Path) -> None:
-        """Take over a listening socket; `directory` is for the heartbeat files."""
+    def __init__(self, factory: WorkerFactory, *, listeners: Sequence[socket.socket], directory: Path) -> None:
+        """Take over listening sockets, which workers get in the same order; `directory` is for the heartbeat files."""
         self.factory = factory
-        # gunicorn closes descriptors by their numbers: nobody else may believe to own this one.
+        # gunicorn closes descriptors by their numbers: nobody else may believe to own these.
         self._options = {
-            "bind": f"fd://{listener.detach()}",
+            "bind": [f"fd://{listener.detach()}" for listener in listeners],
             "worker_class": GatewayWorker,
             "logger_class": ArbiterLog,
             "timeout": HANG_TIMEOUT_S,
@@ -284,8 +284,8 @@ class Supervisor(BaseApplication):  # type: ignore[misc]  # gunicorn has no type
         GatewayArbiter(self).run()
 
 
-def inherited_listener(environ: Mapping[str, str]) -> socket.socket | None:
-    """Return the listening socket that an arbiter handed to its successor (SIGUSR2); None when this is none."""
+def inherited_listeners(environ: Mapping[str, str]) -> list[socket.socket]:
+    """Return the listening sockets that an arbiter handed to its successor (SIGUSR2); none when this is none."""
     if environ.get("GUNICORN_PID") != str(os.getppid()) or not environ.get("GUNICORN_FD"):
-        return None
-    return socket.socket(fileno=int(environ["GUNICORN_FD"].partition(",")[0]))
+        return []
+    return [socket.socket(fileno=int(fd)) for fd in environ["GUNICORN_FD"].split(",")]

@@ -14,25 +14,31 @@ from .call import Call
 class CallQueue:
     """The waiting calls of one channel."""
 
-    def __init__(self) -> None:
-        self.calls: OrderedDict[Call[Any], None] = OrderedDict()
-        """In the order they came. Read it; change it by the methods."""
+    def __init__(self, clock: Callable[[], float], on_waited: Callable[[float], None]) -> None:
+        """`on_waited` is told for each call that leaves how many seconds it waited."""
+        self.calls: OrderedDict[Call[Any], float] = OrderedDict()
+        """In the order they came, with the time. Read it; change it by the methods."""
+        self._clock = clock
+        self._on_waited = on_waited
 
     def append(self, call: Call[Any]) -> None:
         """Have a call wait, behind all others."""
         call.is_queued = True
-        self.calls[call] = None
+        self.calls[call] = self._clock()
 
     def discard(self, call: Call[Any]) -> None:
         """Take a call out, if it is there."""
         call.is_queued = False
-        self.calls.pop(call, None)
+        began_s = self.calls.pop(call, None)
+        if began_s is not None:
+            self._on_waited(self._clock() - began_s)
 
     def start_on(self, connection: Connection) -> None:
         """Start calls on a connection as long as it takes any."""
         while self.calls and connection.can_open_stream:
-            call, _ = self.calls.popitem(last=False)
+            call, began_s = self.calls.popitem(last=False)
             call.is_queued = False
+            self._on_waited(self._clock() - began_s)
             call.start(connection)
 
     def fail(self, error: Callable[[], GatewayError], *, patient_too: bool = False) -> None:

@@ -69,7 +69,7 @@ class Channel:
         self._ready: list[Connection] = []
         """Those that take new streams, of all addresses that serve; replaced, never changed."""
         self._next = 0
-        self._queue = CallQueue()
+        self._queue = CallQueue(loop.time, observer.call_waited)
         self._growing: Subchannel | None = None
         """Where the pool's last additional connection was opened, or could not be."""
         self._grace_until_s = 0.0

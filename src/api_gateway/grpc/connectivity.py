@@ -96,5 +96,8 @@ class ChannelObserver(Protocol):
     def warned(self, reason: str) -> None:
         """Something was noticed that an operator should know of; nothing was lost."""
 
+    def call_waited(self, waited_s: float) -> None:
+        """A call that could not be placed at once left the queue, to be sent or because it ended."""
+
     def retried(self, result: str) -> None:
         """A retry ended: `succeeded`, `failed`; or there was none: `throttled`, `refused` (`retries.py`)."""

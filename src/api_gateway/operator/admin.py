@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 
 import orjson
 
@@ -13,6 +15,10 @@ from ..model.exchange import Exchange
 from ..model.message import Request, Response
 from ..model.policy import Policy
 from ..model.status import Code
+
+_PORT: Final = re.compile(rb":\d*$")
+_ELSEWHERE: Final = frozenset({b"x-forwarded-for", b"forwarded", b"origin"})
+"""Headers of requests that began elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +57,15 @@ class LoopbackOnly:
     """Lets only programs on this machine pass, for gateways without an `auth` section (semantics 33).
 
     The peer of the connection counts, never a header: and a request that a proxy forwarded comes from elsewhere,
-    whatever its last hop was.
+    whatever its last hop was. So does one that a page of the web made a browser on this machine send: it names the
+    page as its origin or, when the page's name was made to mean this machine (DNS rebinding), a strange host.
     """
 
     def admit(self, exchange: Exchange, now_s: float) -> None:
         """Raise 403 for everybody else."""
         request = exchange.request
-        is_forwarded = b"x-forwarded-for" in request.headers or b"forwarded" in request.headers
-        if not _is_loopback(request.peer) or is_forwarded:
+        is_forwarded = not _ELSEWHERE.isdisjoint(request.headers)
+        if not _is_loopback(request.peer) or is_forwarded or not _is_local_host(request.headers.get(b"host", b"")):
             raise GatewayError(
                 Code.PERMISSION_DENIED,
                 "without an auth section this endpoint answers clients on the gateway's own machine only",
@@ -68,6 +75,12 @@ class LoopbackOnly:
 
     def settle(self, exchange: Exchange, now_s: float) -> None:
         """Nothing to do."""
+
+
+def _is_local_host(host: bytes) -> bool:
+    """Whether a Host header means this machine by its nature: `localhost`, or a loopback address."""
+    name = host.decode("latin-1").rpartition(":")[0] if _PORT.search(host) else host.decode("latin-1")
+    return not name or name.lower() == "localhost" or _is_loopback(name.strip("[]"))
 
 
 def _is_loopback(peer: str) -> bool:

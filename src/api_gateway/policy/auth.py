@@ -102,7 +102,7 @@ class Auth:
         self._clock = clock
         self._timeout_s = settings.timeout_ms / 1000
         self._listener = listener
-        self._cache = VerifiedTokens(max_entries=settings.max_cached_tokens, wall_clock=wall_clock)
+        self.tokens = VerifiedTokens(max_entries=settings.max_cached_tokens, wall_clock=wall_clock)
         self._policies = MethodPolicies(
             default=None if settings.default_policy == "public" else frozenset(), timeout_s=self._timeout_s, clock=clock
         )
@@ -161,7 +161,7 @@ class Auth:
         if len(token) > self._settings.max_token_bytes:
             raise self.refuse(Refused(Reason.TOO_LARGE))
         digest = sha256(token).digest()
-        identity = self._cache.get(digest, now_s)
+        identity = self.tokens.get(digest, now_s)
         if identity is None:
             return self._authenticate_new(exchange, roles, token, digest, now_s)
         self._let_in(exchange, identity, roles)
@@ -213,7 +213,7 @@ class Auth:
         self, exchange: Exchange, roles: frozenset[str], digest: bytes, verified: Verified, now_s: float
     ) -> None:
         if self._validator.keep_s > 0:
-            self._cache.put(digest, verified, now_s + self._validator.keep_s)
+            self.tokens.put(digest, verified, now_s + self._validator.keep_s)
         self._let_in(exchange, verified.identity, roles)
 
     def _let_in(self, exchange: Exchange, identity: Identity, roles: frozenset[str]) -> None:
@@ -248,7 +248,7 @@ class Auth:
             settings,
             fetch_keys or https_fetch(settings),
             clock=self._clock,
-            on_change=lambda newer: self._cache.keep_keys(newer.fingerprints()),
+            on_change=lambda newer: self.tokens.keep_keys(newer.fingerprints()),
             on_fetch=self._listener.on_key_fetch,
         )
 

@@ -5,6 +5,7 @@ The query string is never part of it: tokens and personal data travel there.
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -40,14 +41,17 @@ class AccessLog:
         level: Level = "INFO",
         is_enabled: bool = True,
         line_format: LineFormat = "json",
+        sample_successes: float = 1.0,
     ) -> None:
-        """Prepare; `level` and `is_enabled` are `log.level` and `log.requests` of the settings."""
+        """Prepare; the arguments are the settings of `log`, `sample_successes` is the share of them that get a line."""
         self._write = writer.write
         self._encode = line_encoder(line_format)
         self._timestamp_at = Timestamps().at
         always = 0
         never = 1_000
         self._lowest_status = never if not is_enabled else always if level in ("DEBUG", "INFO") else 500
+        self._sample_successes = sample_successes
+        self._draw = random.random
 
     def record(self, exchange: Exchange) -> None:
         """Write the line of a finished exchange. Never raises, never waits.
@@ -56,6 +60,9 @@ class AccessLog:
         """
         status = exchange.status
         if status < self._lowest_status:
+            return
+        # Not by the trace id, as traces are: clients choose it, and could choose to leave no line.
+        if self._sample_successes < 1.0 and status < 400 and self._draw() >= self._sample_successes:
             return
         request = exchange.request
         path = request.path

@@ -45,13 +45,30 @@ def get_logger(target: str) -> FilteringBoundLogger:
     return logger
 
 
-def configure_logging(writer: LogWriter, *, level: Level = "INFO", line_format: LineFormat = "json") -> None:
+def level_of(target: str, level: Level, levels: Mapping[str, Level]) -> Level:
+    """Return the lowest level written of a target: that of its longest name or beginning in `levels`, else `level`."""
+    name = target
+    while name:
+        if name in levels:
+            return levels[name]
+        name = name.rpartition(".")[0]
+    return level
+
+
+def configure_logging(
+    writer: LogWriter,
+    *,
+    level: Level = "INFO",
+    levels: Mapping[str, Level] | None = None,
+    line_format: LineFormat = "json",
+) -> None:
     """Send the events of this process, those of the standard library's `logging` and Python's warnings to `writer`.
 
-    May be called again; the last call holds.
+    `levels` are those of single targets (`level_of`). May be called again; the last call holds.
     """
-    number = _LEVEL_NUMBERS[level]
-    renderer = _Renderer(writer, line_encoder(line_format))
+    levels = levels or {}
+    number = min(_LEVEL_NUMBERS[each] for each in (level, *levels.values()))
+    renderer = _Renderer(writer, line_encoder(line_format), level, levels)
     structlog.configure(
         processors=[renderer.render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -72,7 +89,9 @@ class _Target:
 
 
 class _Renderer:
-    def __init__(self, writer: LogWriter, encode: LineEncoder) -> None:
+    def __init__(self, writer: LogWriter, encode: LineEncoder, level: Level, levels: Mapping[str, Level]) -> None:
+        self._level = level
+        self._levels = levels
         self._writer = writer
         self._encode = encode
         self._timestamps = Timestamps()
@@ -88,6 +107,8 @@ class _Renderer:
         raise structlog.DropEvent
 
     def write(self, level: Level, target: str, fields: Mapping[str, object]) -> None:
+        if self._levels and _LEVEL_NUMBERS[level] < _LEVEL_NUMBERS[level_of(target, self._level, self._levels)]:
+            return
         timestamp = self._timestamps.at(time.time())
         self._writer.write(self._encode(timestamp, level, target, redact_fields(fields)))
 

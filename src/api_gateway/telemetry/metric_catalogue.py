@@ -20,6 +20,10 @@ class Kind(Enum):
     """The largest of the living workers."""
 
 
+EXEMPLAR_KEY: Final = b"e"
+"""First byte of the key of an exemplar: the latest one of any worker counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One metric with all its series."""
@@ -112,6 +116,35 @@ IN_FLIGHT: Final = Family(
     kind=Kind.SUM_GAUGE,
     meaning="Requests begun and not finished.",
 )
+CLIENT_CONNECTIONS: Final = Family(
+    name="api_gateway_client_connections",
+    kind=Kind.SUM_GAUGE,
+    meaning="Open connections of clients.",
+)
+QUEUE_WAIT: Final = Family(
+    name="api_gateway_queue_wait_seconds",
+    kind=Kind.HISTOGRAM,
+    labels=("service",),
+    meaning="Time that calls waited for a connection to a backend or for a free stream, of those that had to wait.",
+)
+QUEUED_CALLS: Final = Family(
+    name="api_gateway_queued_calls",
+    kind=Kind.SUM_GAUGE,
+    labels=("service",),
+    meaning="Calls that wait for a connection to a backend or for a free stream.",
+)
+REACHABLE: Final = Family(
+    name="api_gateway_service_reachable",
+    kind=Kind.MAX_GAUGE,
+    labels=("service",),
+    meaning="1 while a worker can reach a backend, else 0; what /health says.",
+)
+AUTH_CACHE: Final = Family(
+    name="api_gateway_auth_cache_lookups_total",
+    kind=Kind.COUNTER,
+    labels=("result",),
+    meaning="Tokens looked up among those that were found good before, by result.",
+)
 RETRIES: Final = Family(
     name="api_gateway_retries_total",
     kind=Kind.COUNTER,
@@ -158,6 +191,16 @@ LOOP_LAG: Final = Family(
     kind=Kind.MAX_GAUGE,
     meaning="Largest delay of the event loop within the last second, in the slowest worker.",
 )
+CPU: Final = Family(
+    name="api_gateway_cpu_seconds_total",
+    kind=Kind.COUNTER,
+    meaning="Processor time that the workers took.",
+)
+MEMORY: Final = Family(
+    name="api_gateway_resident_memory_bytes",
+    kind=Kind.SUM_GAUGE,
+    meaning="Memory of the workers; pages that they share count in each.",
+)
 WORKERS: Final = Family(
     name="api_gateway_workers",
     kind=Kind.SUM_GAUGE,
@@ -184,7 +227,12 @@ CATALOGUE: Final = {
         KEY_SET_AGE,
         RATE_LIMIT_EXCEEDED,
         RATE_LIMIT_STORE_ERRORS,
+        AUTH_CACHE,
         IN_FLIGHT,
+        CLIENT_CONNECTIONS,
+        QUEUED_CALLS,
+        QUEUE_WAIT,
+        REACHABLE,
         RETRIES,
         REFRESHES,
         SCHEMA_AGE,
@@ -193,6 +241,8 @@ CATALOGUE: Final = {
         UNMAPPED,
         DROPPED_LINES,
         LOOP_LAG,
+        CPU,
+        MEMORY,
         WORKERS,
         BUILD_INFO,
     )

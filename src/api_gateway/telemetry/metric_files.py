@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .metric_catalogue import Kind
+from .metric_catalogue import EXEMPLAR_KEY, Kind
 
 _MAGIC: Final = b"apigwm01"
 _HEADER_BYTES: Final = 16
@@ -175,6 +175,9 @@ def _sum_up(totals: Totals, path: Path) -> None:
             totals[key] = values
         elif key[:1] == Kind.MAX_GAUGE.value:
             totals[key] = tuple(map(max, known, values))
+        elif key[:1] == EXEMPLAR_KEY:
+            # Their last value is the time.
+            totals[key] = values if values[-1:] > known[-1:] else known
         else:
             totals[key] = tuple(map(float.__add__, known, values))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from prometheus_client import CollectorRegistry, Metric
@@ -13,9 +13,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest as write_text
 from prometheus_client.openmetrics.exposition import generate_latest as write_openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar, Timestamp
 
-from .metric_catalogue import CATALOGUE, DURATION_BUCKETS_S, Family, Kind
+from .metric_catalogue import CATALOGUE, DURATION_BUCKETS_S, EXEMPLAR_KEY, Family, Kind
 from .metric_files import read_totals
+from .metric_series import EXEMPLAR_VALUES, exemplar_trace_id
 
 TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -24,6 +26,8 @@ _BUCKET_NAMES: Final = (*map(str, DURATION_BUCKETS_S), "+Inf")
 
 Rows = list[tuple[list[str], tuple[float, ...]]]
 """Label values and values of each series."""
+Exemplars = dict[tuple[str | int, ...], tuple[float, ...]]
+"""Values of each exemplar by name, label values and number of the bucket."""
 
 
 class MetricPage(Collector):
@@ -49,14 +53,17 @@ class MetricPage(Collector):
     def collect(self) -> Iterator[Metric]:
         """Iterate over the metrics that have at least one series, in the order of the catalogue."""
         rows: dict[str, Rows] = {}
+        exemplars: Exemplars = {}
         for key, values in read_totals(self._directory).items():
             name, *labels = orjson.loads(key[1:])
+            if key[:1] == EXEMPLAR_KEY:
+                exemplars[name, *labels] = values
             # Anything else was written by another version of the gateway.
-            if name in CATALOGUE and _fits(CATALOGUE[name], labels, values):
+            elif name in CATALOGUE and _fits(CATALOGUE[name], labels, values):
                 rows.setdefault(name, []).append((labels, values))
         for name, family in CATALOGUE.items():
             if name in rows:
-                yield _metric(family, sorted(rows[name]))
+                yield _metric(family, sorted(rows[name]), exemplars)
 
 
 def _fits(family: Family, labels: list[str], values: tuple[float, ...]) -> bool:
@@ -64,7 +71,7 @@ def _fits(family: Family, labels: list[str], values: tuple[float, ...]) -> bool:
     return len(labels) == len(family.labels) and len(values) == count
 
 
-def _metric(family: Family, rows: Rows) -> Metric:
+def _metric(family: Family, rows: Rows, exemplars: Exemplars) -> Metric:
     if family.kind is Kind.COUNTER:
         counter = CounterMetricFamily(family.name, family.meaning, labels=family.labels)
         for labels, (value,) in rows:
@@ -73,12 +80,23 @@ def _metric(family: Family, rows: Rows) -> Metric:
     if family.kind is Kind.HISTOGRAM:
         histogram = HistogramMetricFamily(family.name, family.meaning, labels=family.labels)
         for labels, (total, *buckets) in rows:
-            histogram.add_metric(labels, list(zip(_BUCKET_NAMES, accumulate(buckets), strict=True)), total)
+            # The library's types do not know that an exemplar may be missing; its code does.
+            shown: list[Any] = [
+                _exemplar(exemplars.get((family.name, *labels, bucket))) for bucket in range(len(_BUCKET_NAMES))
+            ]
+            histogram.add_metric(labels, list(zip(_BUCKET_NAMES, accumulate(buckets), shown, strict=True)), total)
         return histogram
     gauge = GaugeMetricFamily(family.name, family.meaning, labels=family.labels)
     for labels, (value,) in rows:
         gauge.add_metric(labels, value)
     return gauge
+
+
+def _exemplar(values: tuple[float, ...] | None) -> Exemplar | None:
+    if values is None or len(values) != EXEMPLAR_VALUES:
+        return None
+    duration_s, at_s = values[-2:]
+    return Exemplar({"trace_id": exemplar_trace_id(values)}, duration_s, Timestamp(int(at_s), int(at_s % 1 * 1e9)))
 
 
 def _accepts_openmetrics(accept: bytes) -> bool:

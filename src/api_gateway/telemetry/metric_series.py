@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import orjson
 
-from .metric_catalogue import DURATION_BUCKETS_S, Family
+from .metric_catalogue import DURATION_BUCKETS_S, EXEMPLAR_KEY, Family
 from .metric_files import MetricFile
 
 OTHER: Final = "_other"
+EXEMPLAR_VALUES: Final = 6
+"""Four words of a trace id, a duration, a time."""
 
 
 class Flushable(Protocol):
@@ -60,12 +64,15 @@ class Series:
 
 
 class DurationSeries:
-    """One histogram of durations."""
+    """One histogram of durations, with the latest sampled request of each bucket as its exemplar."""
 
-    __slots__ = ("_buckets", "_changed", "_is_changed", "_key", "_position", "_sum_s")
+    __slots__ = ("_buckets", "_changed", "_exemplars", "_is_changed", "_key", "_labels", "_name", "_position", "_sum_s")
 
     def __init__(self, family: Family, labels: tuple[str, ...], changed: Changed) -> None:
         self._key = series_key(family, labels)
+        self._name = family.name
+        self._labels = labels
+        self._exemplars: dict[int, ExemplarSeries] | None = None
         self._changed = changed
         self._is_changed = False
         self._position = 0
@@ -80,6 +87,17 @@ class DurationSeries:
             self._is_changed = True
             self._changed.append(self)
 
+    def show(self, trace_id: str, duration_s: float) -> None:
+        """Keep an observed duration as the example of its bucket; `trace_id` is 32 hex digits of a recorded trace."""
+        if self._exemplars is None:
+            self._exemplars = {}
+        bucket = bisect_left(DURATION_BUCKETS_S, duration_s)
+        exemplar = self._exemplars.get(bucket)
+        if exemplar is None:
+            key = EXEMPLAR_KEY + orjson.dumps((self._name, *self._labels, bucket))
+            exemplar = self._exemplars[bucket] = ExemplarSeries(key, self._changed)
+        exemplar.set(trace_id, duration_s)
+
     def flush(self, file: MetricFile) -> None:
         """Write the sum, then the count of each bucket alone."""
         values = (self._sum_s, *self._buckets)
@@ -88,6 +106,44 @@ class DurationSeries:
         else:
             self._position = file.add(self._key, values)
         self._is_changed = False
+
+
+class ExemplarSeries:
+    """The latest example of one bucket."""
+
+    __slots__ = ("_changed", "_duration_s", "_is_changed", "_key", "_position", "_trace_id")
+
+    def __init__(self, key: bytes, changed: Changed) -> None:
+        self._key = key
+        self._changed = changed
+        self._is_changed = False
+        self._position = 0
+        self._trace_id = ""
+        self._duration_s = 0.0
+
+    def set(self, trace_id: str, duration_s: float) -> None:
+        """Take the place of the example before."""
+        self._trace_id = trace_id
+        self._duration_s = duration_s
+        if not self._is_changed:
+            self._is_changed = True
+            self._changed.append(self)
+
+    def flush(self, file: MetricFile) -> None:
+        """Write the trace id as four numbers of 32 bits, the duration, and the wall-clock time of now."""
+        number = int(self._trace_id, 16)
+        words = [float(number >> shift & 0xFFFF_FFFF) for shift in (96, 64, 32, 0)]
+        values = (*words, self._duration_s, time.time())
+        if self._position:
+            file.set(self._position, values)
+        else:
+            self._position = file.add(self._key, values)
+        self._is_changed = False
+
+
+def exemplar_trace_id(values: Sequence[float]) -> str:
+    """Return the trace id that an exemplar's values begin with."""
+    return "".join(f"{int(word):08x}" for word in values[:4])
 
 
 class SeriesFamily:

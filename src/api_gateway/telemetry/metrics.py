@@ -72,13 +72,18 @@ class RouteMetrics:
         self.calls: CallMetrics | None = None
         """Where the final gRPC status of its requests counts."""
 
-    def record(self, status: int, duration_s: float, grpc_code: int | None) -> None:
-        """Count one finished request; `grpc_code` is None when no backend was called."""
+    def record(self, status: int, duration_s: float, grpc_code: int | None, trace_id: str = "") -> None:
+        """Count one finished request.
+
+        `grpc_code` is None when no backend was called, `trace_id` empty when the trace is not recorded.
+        """
         series = self._statuses.get(status)
         if series is None:
             series = self._statuses[status] = self._requests.bind(*self._labels, _status_label(status))
         series.add()
         self._durations.observe(duration_s)
+        if trace_id:
+            self._durations.show(trace_id, duration_s)
         if grpc_code is not None and self.calls is not None:
             self.calls.record(grpc_code)
 
@@ -117,7 +122,8 @@ class Metrics:
         bound = self._routes.get((exchange.route, exchange.request.method))
         if bound is None:
             bound = self._bind_late(exchange.route, exchange.request.method)
-        bound.record(exchange.status, exchange.duration_s, exchange.grpc_code)
+        trace_id = exchange.trace_id if exchange.trace_sampled else ""
+        bound.record(exchange.status, exchange.duration_s, exchange.grpc_code, trace_id)
 
     def route(self, template: str, method: str, calls: CallMetrics | None = None) -> RouteMetrics:
         """Return the metrics of a route; `method` is any HTTP method that its author chose.
@@ -191,9 +197,13 @@ class Metrics:
         self._bind(catalogue.CONFLICTS, service).set(conflicts)
         self._bind(catalogue.UNMAPPED, service).set(unmapped)
 
-    def watch_dropped_lines(self, read: Callable[[], int]) -> None:
-        """Ask `read` at every flush how many log lines were lost so far."""
-        self._read_at_flush(self._bind(catalogue.DROPPED_LINES), read)
+    def queue_wait(self, service: str) -> DurationSeries:
+        """Return the histogram of the time calls to a service waited; to be asked for once for each service."""
+        return DurationSeries(catalogue.QUEUE_WAIT, (service,), self._changed)
+
+    def watch(self, family: catalogue.Family, read: Callable[[], float], *labels: str) -> None:
+        """Ask `read` at every flush for a gauge's value, or for the total of a counter that is kept elsewhere."""
+        self._read_at_flush(self._bind(family, *labels), read)
 
     def observe_loop_lag(self, lag_s: float) -> None:
         """Report by how much a timer of the event loop came late; the largest since the last flush is shown."""

@@ -10,20 +10,52 @@ from typing import Any
 import pytest
 
 from api_gateway.cli import listening
-from api_gateway.cli.listening import ListenError, address_text, local_url, open_listener
+from api_gateway.cli.listening import ListenError, address_text, local_url, open_listeners
+from api_gateway.config.settings import Settings
+
+
+def settings_of(host: str, port: int, admin_port: int | None = None) -> Settings:
+    return Settings.model_validate(
+        {
+            "services": {"users": {"endpoint": "http://localhost:50051"}},
+            "server": {"host": host, "port": port},
+            "admin": {"port": admin_port},
+        }
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_any_free_port_will_do(host: str) -> None:
-    with open_listener(host, 0, {}) as listener:
+    (listener,) = open_listeners(settings_of(host, 0), {})
+    with listener:
         assert listener.getsockname()[1] > 0
 
 
-def test_a_predecessors_listener_is_taken_over() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as theirs:
-        environ = {"GUNICORN_PID": str(os.getppid()), "GUNICORN_FD": str(theirs.detach())}
-        with open_listener("no.such.host.invalid", 1, environ) as listener:
-            assert listener.getsockname()[0] == "127.0.0.1"
+def test_operators_have_a_listener_of_their_own() -> None:
+    """H21: on loopback unless they choose otherwise."""
+    clients, operators = open_listeners(settings_of("0.0.0.0", 0, admin_port=0), {})
+    with clients, operators:
+        assert (clients.getsockname()[0], operators.getsockname()[0]) == ("0.0.0.0", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("inherited", "wanted"), [pytest.param(1, 2, id="one more"), pytest.param(2, 1, id="one less")]
+)
+def test_predecessors_listeners_are_taken_over(inherited: int, wanted: int) -> None:
+    """A successor (SIGUSR2) reads the file anew; what it needs besides is opened, what it does not is closed."""
+    theirs = [socket.create_server(("127.0.0.1", 0)) for _ in range(inherited)]
+    addresses = [each.getsockname() for each in theirs]
+    fds = [each.detach() for each in theirs]
+    environ = {"GUNICORN_PID": str(os.getppid()), "GUNICORN_FD": ",".join(map(str, fds))}
+    ours = open_listeners(settings_of("no.such.host.invalid", 1, 0 if wanted == 2 else None), environ)
+    kept = min(inherited, wanted)
+    assert len(ours) == wanted
+    assert [each.getsockname() for each in ours[:kept]] == addresses[:kept]
+    for each in ours:
+        each.close()
+    for fd in fds:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
 
 
 def test_a_taken_port_is_named() -> None:
@@ -32,14 +64,16 @@ def test_a_taken_port_is_named() -> None:
         with pytest.raises(
             ListenError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: .*another program has port {port}"
         ):
-            open_listener("127.0.0.1", port, {})
+            open_listeners(settings_of("127.0.0.1", port), {})
+        with pytest.raises(ListenError, match=r"choose another port with admin\.port$"):
+            open_listeners(settings_of("127.0.0.1", 0, admin_port=port), {})
 
 
 @pytest.mark.parametrize(
     ("error", "port", "advice"),
     [
         pytest.param(PermissionError(errno.EACCES, "Permission denied"), 80, "below 1024", id="privileged port"),
-        pytest.param(PermissionError(errno.EACCES, "Permission denied"), 8080, "--host and --port", id="forbidden"),
+        pytest.param(PermissionError(errno.EACCES, "Permission denied"), 8080, "and --port", id="forbidden"),
         pytest.param(OSError(errno.EADDRNOTAVAIL, "no"), 8080, "no address of this machine", id="not ours"),
         pytest.param(socket.gaierror(-2, "unknown"), 8080, "no address of this machine", id="unknown name"),
     ],
@@ -50,7 +84,7 @@ def test_advice_fits_the_failure(error: OSError, port: int, advice: str, monkeyp
 
     monkeypatch.setattr(listening, "listen", refuse)
     with pytest.raises(ListenError, match=advice):
-        open_listener("host", port, {})
+        open_listeners(settings_of("host", port), {})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from api_gateway.config.settings import Settings
 ADDRESS = ("0.0.0.0", 8080)
 
 
-def screen_of(capsys: pytest.CaptureFixture[str], **sections: Any) -> str:
+def screen_of(
+    capsys: pytest.CaptureFixture[str], *, addresses: Sequence[tuple[Any, ...]] = (ADDRESS,), **sections: Any
+) -> str:
     settings = Settings.model_validate({"services": {"users": {"endpoint": "http://localhost:50051"}}, **sections})
-    show_listening(Screen(), settings, "gateway.yaml", ADDRESS)
+    show_listening(Screen(), settings, "gateway.yaml", addresses)
     return capsys.readouterr().err
 
 
@@ -57,3 +60,8 @@ def test_what_is_on_is_said(sections: dict[str, Any], line: str, capsys: pytest.
 
 def test_no_secret_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "x" * 32 not in screen_of(capsys, auth={"jwt": {"secret": "x" * 32}})
+
+
+def test_operators_are_sent_to_their_own_port(capsys: pytest.CaptureFixture[str]) -> None:
+    text = screen_of(capsys, addresses=(ADDRESS, ("127.0.0.1", 9901)), admin={"port": 9901})
+    assert "  health          http://127.0.0.1:9901/health   metrics http://127.0.0.1:9901/metrics\n" in text

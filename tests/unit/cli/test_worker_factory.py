@@ -57,7 +57,7 @@ class Scene:
         plan = ServingPlan(
             settings=self.shared.settings, origin="a file", load=self.load if can_reload else None, on_serving=None
         )
-        return GatewayFactory(Screen(), self.shared, plan, self.listener)
+        return GatewayFactory(Screen(), self.shared, plan, [self.listener])
 
 
 @pytest.fixture
@@ -110,10 +110,14 @@ def test_a_mistake_keeps_the_old_settings(log_and_scene: tuple[Log, Scene]) -> N
 def test_settings_that_need_a_restart_are_named(log_and_scene: tuple[Log, Scene]) -> None:
     log, scene = log_and_scene
     factory = scene.factory()
-    scene.settings = settings_of(server={"host": "::1", "port": 1}, rate_limit={"enabled": True, "max_memory": "1MiB"})
+    scene.settings = settings_of(
+        server={"host": "::1", "port": 1},
+        rate_limit={"enabled": True, "max_memory": "1MiB"},
+        admin={"host": "::1", "port": 2},
+    )
     assert factory.reload()
     named = [event["setting"] for event in log() if event["message"] == "a changed setting needs a restart"]
-    assert named == ["server.host", "server.port", "rate_limit.max_memory"]
+    assert named == ["server.host", "server.port", "admin.host", "admin.port", "rate_limit.max_memory"]
 
 
 def test_without_a_file_there_is_nothing_to_read_again(log_and_scene: tuple[Log, Scene]) -> None:

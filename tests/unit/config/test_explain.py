@@ -32,7 +32,11 @@ EXPLAINED = [
     pytest.param(
         "tempo_endpoint: x", '1:1: tempo_endpoint: unknown key; it belongs into "observability"', id="wrong_section"
     ),
-    pytest.param("log: {zzz: 1}", "1:7: log.zzz: unknown key; known here: level, requests", id="nothing_like_it"),
+    pytest.param(
+        "log: {zzz: 1}",
+        "1:7: log.zzz: unknown key; known here: level, levels, requests, sample_successes",
+        id="nothing_like_it",
+    ),
     pytest.param("server: {port: x}", '1:16: server.port: expected a whole number, got "x"', id="text_for_number"),
     pytest.param("server: {port: yes}", "1:16: server.port: expected a number, got true", id="bool_for_number"),
     pytest.param("server: {port: 1.5}", "1:16: server.port: expected a whole number, got 1.5", id="fraction"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from api_gateway.app import retry_policy
+from api_gateway.blueprint import retry_policy
 from api_gateway.config.retry_settings import RetrySettings
 from api_gateway.config.settings import Settings
 from api_gateway.grpc.retries import MAX_ATTEMPTS, RetryPolicy

@@ -20,7 +20,7 @@ from api_gateway.edge.worker import (
     GatewayWorker,
     RespawnPause,
     Supervisor,
-    inherited_listener,
+    inherited_listeners,
 )
 
 
@@ -61,7 +61,7 @@ def arbiter(factory: Factory, tmp_path: Path) -> Iterator[GatewayArbiter]:
     """An arbiter that was not started."""
     listener = socket.create_server(("127.0.0.1", 0))
     fd = listener.fileno()
-    yield GatewayArbiter(Supervisor(factory, listener=listener, directory=tmp_path))
+    yield GatewayArbiter(Supervisor(factory, listeners=[listener], directory=tmp_path))
     os.close(fd)
 
 
@@ -157,12 +157,14 @@ def test_a_wrong_configuration_starts_nothing(arbiter: GatewayArbiter, factory: 
     ],
 )
 def test_nothing_is_taken_over_by_mistake(environ: dict[str, str]) -> None:
-    assert inherited_listener(environ) is None
+    assert inherited_listeners(environ) == []
 
 
-def test_a_predecessors_listener_is_taken_over() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as theirs:
-        address = theirs.getsockname()
-        environ = {"GUNICORN_PID": str(os.getppid()), "GUNICORN_FD": f"{theirs.detach()},99"}
-    with inherited_listener(environ) or socket.socket() as ours:
-        assert ours.getsockname() == address
+def test_a_predecessors_listeners_are_taken_over() -> None:
+    theirs = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [each.getsockname() for each in theirs]
+    fds = ",".join(str(each.detach()) for each in theirs)
+    ours = inherited_listeners({"GUNICORN_PID": str(os.getppid()), "GUNICORN_FD": fds})
+    assert [each.getsockname() for each in ours] == addresses
+    for each in ours:
+        each.close()

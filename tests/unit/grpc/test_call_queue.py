@@ -61,3 +61,25 @@ async def test_leaving_the_queue() -> None:
         refused.abandon(unavailable("gone", "GONE"))
         assert await code_of(refused) == Code.UNAVAILABLE
         assert not queue.calls
+
+
+async def test_each_wait_is_told_once() -> None:
+    """Of calls that were sent and of calls that ended while they waited; not of those that never had to."""
+    manners = Manners(settings={Setting.MAX_CONCURRENT_STREAMS: 1})
+    async with ScriptedPeer(manners) as peer, channel_to(peer.endpoint, ChannelOptions(pool_size=1)) as channel:
+        first, cancelled, second = (channel.unary() for _ in range(3))
+        connection = await peer.accept()
+        request = await connection.request()
+        waits_s = channel.seen.waits_s
+        assert len(waits_s) == 1
+        cancelled.cancel()
+        assert len(waits_s) == 2
+        connection.reply(request.stream_id)
+        connection.reply((await connection.request()).stream_id)
+        for call in (first, second):
+            await finished(call)
+        at_once = channel.unary()
+        connection.reply((await connection.request()).stream_id)
+        await finished(at_once)
+        assert len(waits_s) == 3
+        assert min(waits_s) >= 0

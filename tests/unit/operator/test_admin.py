@@ -62,3 +62,28 @@ def test_semantics_33_everybody_else_is_refused(peer: str, headers: dict[bytes, 
     with pytest.raises(GatewayError) as caught:
         LoopbackOnly().admit(Exchange(request(peer, headers)), 0.0)
     assert (caught.value.http, caught.value.reason) == (403, "LOOPBACK_ONLY")
+
+
+@pytest.mark.parametrize("host", [b"localhost", b"LOCALHOST:8080", b"127.0.0.1:8080", b"[::1]", b"[::1]:8080", b""])
+def test_names_of_this_machine_pass(host: bytes) -> None:
+    LoopbackOnly().admit(Exchange(request("127.0.0.1", {b"host": host})), 0.0)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({b"origin": b"https://evil.example"}, id="another page"),
+        pytest.param({b"origin": b"null"}, id="a sandboxed page"),
+        pytest.param({b"host": b"evil.example"}, id="rebound name"),
+        pytest.param({b"host": b"evil.example:8080"}, id="rebound name and port"),
+        pytest.param({b"host": b"127.0.0.1.evil.example"}, id="name like an address"),
+        pytest.param({b"host": b"localhost.evil.example:80"}, id="name like localhost"),
+        pytest.param({b"host": b"192.0.2.1:80"}, id="another address"),
+        pytest.param({b"host": b"\xff\xfe"}, id="junk"),
+    ],
+)
+def test_pages_in_a_browser_on_this_machine_are_refused(headers: dict[bytes, bytes]) -> None:
+    """H21: neither by a form sent across origins nor after DNS rebinding."""
+    with pytest.raises(GatewayError) as caught:
+        LoopbackOnly().admit(Exchange(request("127.0.0.1", headers)), 0.0)
+    assert caught.value.reason == "LOOPBACK_ONLY"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -136,3 +137,26 @@ def test_text_format() -> None:
     with Capture() as capture:
         AccessLog(capture.writer, line_format="text").record(finished())
         assert b" INFO  api_gateway.proxy: request completed path=/api/users/123 method=GET status=200" in capture.data
+
+
+def test_successes_can_be_sampled() -> None:
+    """Of a thousand about a tenth, and every mistake and failure."""
+    with Capture() as capture:
+        log = AccessLog(capture.writer, sample_successes=0.1)
+        log._draw = random.Random(1).random
+        for _ in range(1_000):
+            log.record(finished(status=200))
+        for status in (400, 404, 429, 499, 500, 503):
+            log.record(finished(status=status))
+        statuses = [line["fields"]["status"] for line in capture.lines]
+    assert 60 < statuses.count(200) < 140
+    assert statuses[-6:] == [400, 404, 429, 499, 500, 503]
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (1.0, 100)])
+def test_none_or_all_successes(share: float, count: int) -> None:
+    with Capture() as capture:
+        log = AccessLog(capture.writer, sample_successes=share)
+        for _ in range(100):
+            log.record(finished(status=204))
+        assert len(capture.lines) == count

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from api_gateway.telemetry.log import configure_logging, get_logger
+from api_gateway.telemetry.log import configure_logging, get_logger, level_of
 from api_gateway.telemetry.log_line import Level
 from tests.unit.telemetry.capture import Capture
 
@@ -113,3 +113,41 @@ def test_text_format(capture: Capture) -> None:
     configure_logging(capture.writer, line_format="text")
     get_logger("t").warning("slow", service="users")
     assert re.fullmatch(rb"\S+Z WARN  t: slow service=users\n", capture.data)
+
+
+def test_targets_have_levels_of_their_own(capture: Capture) -> None:
+    """The longest name wins; what is below a target follows it; others keep the general level."""
+    configure_logging(
+        capture.writer,
+        level="WARN",
+        levels={"api_gateway.discovery": "DEBUG", "api_gateway.discovery.plan": "ERROR", "asyncio": "ERROR"},
+    )
+    for target in ("api_gateway.discovery", "api_gateway.discovery.rules", "api_gateway.discovery.plan", "api_gateway"):
+        log = get_logger(target)
+        log.debug("x")
+        log.warning("x")
+    logging.getLogger("asyncio").warning("x")
+    logging.getLogger("other").warning("x")
+    assert [(line["target"], line["level"]) for line in capture.lines] == [
+        ("api_gateway.discovery", "DEBUG"),
+        ("api_gateway.discovery", "WARN"),
+        ("api_gateway.discovery.rules", "DEBUG"),
+        ("api_gateway.discovery.rules", "WARN"),
+        ("api_gateway", "WARN"),
+        ("other", "WARN"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "level"),
+    [
+        ("api_gateway.proxy", "ERROR"),
+        ("api_gateway.proxy.part", "ERROR"),
+        ("api_gateway.proxying", "WARN"),
+        ("api_gateway", "WARN"),
+        ("elsewhere", "INFO"),
+        ("", "INFO"),
+    ],
+)
+def test_level_of_a_target(target: str, level: Level) -> None:
+    assert level_of(target, "INFO", {"api_gateway.proxy": "ERROR", "api_gateway": "WARN"}) == level

@@ -176,3 +176,12 @@ def test_damaged_file_is_passed_over(tmp_path: Path, data: bytes) -> None:
     worker(tmp_path, 1, {b"c1": (1.0,)}).close()
     (tmp_path / "worker-2.metrics").write_bytes(data)
     assert totals(tmp_path) == {b"c1": (1.0,)}
+
+
+def test_latest_exemplar_of_any_worker_is_shown_and_dies_with_the_last(tmp_path: Path) -> None:
+    worker(tmp_path, 1, {b"e1": (1.0, 1.0, 1.0, 1.0, 0.5, 20.0)}).close()
+    worker(tmp_path, 2, {b"e1": (2.0, 2.0, 2.0, 2.0, 0.7, 10.0)}).close()
+    assert totals(tmp_path) == {b"e1": (1.0, 1.0, 1.0, 1.0, 0.5, 20.0)}
+    mark_worker_dead(tmp_path, 1)
+    mark_worker_dead(tmp_path, 2)
+    assert totals(tmp_path) == {}

@@ -81,3 +81,22 @@ def test_series_of_another_version_are_passed_over(tmp_path: Path) -> None:
     page = metrics.render(b"")[1]
     assert b"api_gateway_workers 1.0\n" in page
     assert not any(name in page for name in (b"unheard_of", b"auth_failures", b"duration"))
+
+
+def test_sampled_requests_are_exemplars(tmp_path: Path) -> None:
+    """Only in OpenMetrics, only of traces that are recorded, and on the bucket the request fell into."""
+    metrics = Metrics(tmp_path, version="1")
+    metrics.record(finished(route="/r", duration_s=0.004, trace_id="a" * 32, trace_sampled=True))
+    metrics.record(finished(route="/r", duration_s=0.04, trace_id="b" * 32, trace_sampled=False))
+    metrics.record(finished(route="/r", duration_s=99.0, trace_id="c" * 32, trace_sampled=True))
+    metrics.flush(0.0)
+    assert b"trace_id" not in metrics.render(b"")[1]
+    page = metrics.render(PROMETHEUS_3)[1].decode()
+    families = parse_openmetrics(page)  # type: ignore[no-untyped-call]  # the library has no types there
+    shown = {
+        sample.labels["le"]: (sample.exemplar.labels, sample.exemplar.value)
+        for family in families
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert shown == {"0.005": ({"trace_id": "a" * 32}, 0.004), "+Inf": ({"trace_id": "c" * 32}, 99.0)}

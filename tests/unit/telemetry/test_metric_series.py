@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from api_gateway.telemetry.metric_catalogue import AUTH_FAILURES, DURATION, LOOP_LAG
 from api_gateway.telemetry.metric_files import MetricFile, read_totals
-from api_gateway.telemetry.metric_series import OTHER, Changed, DurationSeries, Series, SeriesFamily, series_key
+from api_gateway.telemetry.metric_series import (
+    EXEMPLAR_VALUES,
+    OTHER,
+    Changed,
+    DurationSeries,
+    Series,
+    SeriesFamily,
+    exemplar_trace_id,
+    series_key,
+)
 
 
 def flush(changed: Changed, file: MetricFile) -> None:
@@ -62,3 +72,22 @@ def test_labels_beyond_the_bound_share_one_series() -> None:
 def test_wrong_number_of_labels_is_an_error() -> None:
     with pytest.raises(ValueError, match="has the labels"):
         series_key(AUTH_FAILURES, ())
+
+
+def test_exemplar_keeps_all_of_a_trace_id(tmp_path: Path) -> None:
+    """128 bits in numbers that hold 53 each; the latest request of its bucket, at the time of the flush."""
+    changed: Changed = []
+    series = DurationSeries(DURATION, ("/r", "GET"), changed)
+    trace_id = "ffffffff00000001deadbeef80000000"
+    file = MetricFile(tmp_path / "worker-1.metrics")
+    for shown, duration_s in (("a" * 32, 0.02), (trace_id, 0.011)):
+        series.observe(duration_s)
+        series.show(shown, duration_s)
+        flush(changed, file)
+    file.close()
+    found = {key.rstrip(b" "): values for key, values in read_totals(tmp_path).items() if key[:1] == b"e"}
+    ((key, values),) = found.items()
+    assert key == b'e["api_gateway_request_duration_seconds","/r","GET",5]'
+    assert len(values) == EXEMPLAR_VALUES
+    assert (exemplar_trace_id(values), values[4]) == (trace_id, 0.011)
+    assert abs(values[5] - time.time()) < 60

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from api_gateway.model.status import Code, code_name
-from api_gateway.telemetry.metric_catalogue import DURATION_BUCKETS_S, MAX_ROUTES
+from api_gateway.telemetry.metric_catalogue import DROPPED_LINES, DURATION_BUCKETS_S, MAX_ROUTES
 from api_gateway.telemetry.metrics import Metrics, prepare_metrics_directory
 from tests.unit.telemetry.capture import finished
 from tests.unit.telemetry.forking import run_forking
@@ -80,7 +80,7 @@ def test_metrics_told_by_others(metrics: Metrics) -> None:
     metrics.schema_read("users", "ok", 100.0)
     metrics.schema_read("users", "failed", 150.0)
     metrics.show_plan("users", routes=5, conflicts=1, unmapped=2)
-    metrics.watch_dropped_lines(lambda: 7)
+    metrics.watch(DROPPED_LINES, lambda: 7)
     metrics.in_flight += 3
     metrics.observe_loop_lag(0.2)
     metrics.observe_loop_lag(0.1)

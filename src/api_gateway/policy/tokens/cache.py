@@ -18,6 +18,10 @@ class VerifiedTokens:
     def __init__(self, *, max_entries: int, wall_clock: Callable[[], float]) -> None:
         self._max_entries = max_entries
         self._wall_clock = wall_clock
+        self.hits = 0
+        """Tokens that were found so far."""
+        self.misses = 0
+        """Tokens that were not, or were no longer good."""
         # An OrderedDict, because taking the first entry of a dict again and again walks over its holes: quadratic.
         self._entries: OrderedDict[bytes, tuple[Identity, float, float, bytes]] = OrderedDict()
 
@@ -28,10 +32,13 @@ class VerifiedTokens:
         """Return who sent a token, None when it is not known or no longer good. `now_s` is monotonic."""
         entry = self._entries.get(digest)
         if entry is None:
+            self.misses += 1
             return None
         if now_s >= entry[2] or self._wall_clock() >= entry[1]:
             del self._entries[digest]
+            self.misses += 1
             return None
+        self.hits += 1
         self._entries.move_to_end(digest)
         return entry[0]
 

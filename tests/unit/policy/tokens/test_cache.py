@@ -60,3 +60,14 @@ def test_tokens_of_keys_that_are_gone() -> None:
     cache.put(b"b", token(key=b"new"), math.inf)
     cache.keep_keys(frozenset({b"new"}))
     assert cache.get(b"a", 0.0) is None and cache.get(b"b", 0.0) is ALICE
+
+
+def test_look_ups_are_counted() -> None:
+    """For the metric: found, unknown, run out."""
+    cache = VerifiedTokens(max_entries=10, wall_clock=lambda: 0.0)
+    cache.get(b"a", 0.0)
+    cache.put(b"a", token(), 30.0)
+    cache.get(b"a", 0.0)
+    cache.get(b"a", 0.0)
+    cache.get(b"a", 30.0)
+    assert (cache.hits, cache.misses) == (2, 2)
