@@ -234,7 +234,7 @@ def test_http_1_0_needs_no_host() -> None:
     ],
 )
 def test_malformed_fields_are_refused(field: bytes) -> None:
-    """H7, H8, RFC 9112 section 5."""
+    """H7, H8, G9, G10, RFC 9112 section 5."""
     check_refused(b"GET /echo HTTP/1.1\r\nHost: a\r\n" + field + b"\r\n\r\n")
 
 

@@ -84,7 +84,7 @@ async def test_a_slow_consumer_holds_its_stream_and_no_other(link: Link) -> None
 
 
 async def test_a_message_longer_than_the_window(link: Link) -> None:
-    """The window opens for the rest of a message that nobody can receive yet."""
+    """G4: over more DATA frames than the window holds; it opens for the rest of a message nobody can receive yet."""
     call = link.channel.stream()
     call.close_send()
     stream_id = (await link.peer.request()).stream_id

@@ -122,7 +122,7 @@ async def test_goaway_on_an_idle_connection_makes_the_channel_idle(link: Link) -
 
 @pytest.mark.parametrize("code", [Error.ENHANCE_YOUR_CALM, Error.INTERNAL_ERROR, Error.NO_ERROR])
 async def test_goaway_says_why(link: Link, code: Error) -> None:
-    """G40 in part: code and debug data reach the operator. (What keepalive makes of it: `test_grpc_keepalive.py`.)"""
+    """G40 in part: code and debug data reach the operator. The rest of it is in `tests/unit/grpc/test_keepalive.py`."""
     await link.peer.in_step()
     link.peer.send(goaway(0, code, b"too_many_pings"))
     await link.peer.closed()

@@ -55,14 +55,15 @@ async def test_other_flags(link: Link, flag: int) -> None:
         assert await link.peer.reset_of(stream_id) == Error.CANCEL
 
 
+@pytest.mark.parametrize("content", [b"", bytes(101)], ids=["prefix only", "whole in one frame"])
 @pytest.mark.parametrize("kind", ["unary", "stream"])
-async def test_a_message_over_the_limit(listener: ScriptedPeer, kind: str) -> None:
-    """G28: decided from the prefix, before any of it came."""
+async def test_a_message_over_the_limit(listener: ScriptedPeer, kind: str, content: bytes) -> None:
+    """G28: decided from the prefix, before any of it came, and all the same when all of it did."""
     async with channel_to(listener.endpoint, ChannelOptions(max_message_bytes=100)) as channel:
         call = channel.unary() if kind == "unary" else channel.stream()
         peer = await listener.accept()
         stream_id = (await peer.request_head()).stream_id
-        peer.send(peer.head(stream_id), data(stream_id, prefixed(b"", length=101)))
+        peer.send(peer.head(stream_id), data(stream_id, prefixed(content, length=101)))
         error = await error_of(call)
         assert (error.code, error.reason, error.http) == (Code.RESOURCE_EXHAUSTED, "UPSTREAM_MESSAGE_TOO_LARGE", 502)
         assert await peer.reset_of(stream_id) == Error.CANCEL

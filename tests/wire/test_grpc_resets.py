@@ -80,13 +80,17 @@ async def test_early_answer_to_an_open_stream_is_success(link: Link, together: b
     assert link.channel.channel.open_streams == 0
 
 
-async def test_a_stream_answered_early_is_reset_with_no_error(link: Link) -> None:
-    """G32: what is left of our request is of no use; the slot is freed."""
+@pytest.mark.parametrize("status", [Code.OK, Code.NOT_FOUND])
+async def test_a_stream_answered_early_is_reset_with_no_error(link: Link, status: Code) -> None:
+    """G32: what is left of our request is of no use, whether it went well or not; the slot is freed."""
     call = link.channel.stream()
     await call.send(b"first")
     stream_id = (await link.peer.request_head()).stream_id
-    link.peer.send(link.peer.trailers_only(stream_id, status=b"5", message=b"gone"))
-    assert (await error_of(call)).code == Code.NOT_FOUND
+    link.peer.send(link.peer.trailers_only(stream_id, status=b"%d" % status, message=b"gone"))
+    if status == Code.OK:
+        await call
+    else:
+        assert (await error_of(call)).code == status
     assert await link.peer.reset_of(stream_id) == Error.NO_ERROR
 
 
@@ -97,6 +101,17 @@ async def test_a_large_request_answered_early_is_not_sent_to_its_end(link: Link)
     request = await link.peer.request_head()
     link.peer.send(link.peer.trailers_only(request.stream_id, status=b"8", message=b"too much"))
     assert (await error_of(call)).code == Code.RESOURCE_EXHAUSTED
+    assert await link.peer.reset_of(request.stream_id) == Error.NO_ERROR
+    assert len(request.body) < 300_000
+
+
+async def test_a_large_request_answered_with_success_is_not_sent_to_its_end(link: Link) -> None:
+    """G32: nor after OK: the answer counts, and the slot is freed."""
+    link.peer.manners = link.peer.manners.without_window()
+    call = link.channel.unary(bytes(300_000))
+    request = await link.peer.request_head()
+    link.peer.reply(request.stream_id, b"enough")
+    assert (await call).message == b"enough"
     assert await link.peer.reset_of(request.stream_id) == Error.NO_ERROR
     assert len(request.body) < 300_000
 

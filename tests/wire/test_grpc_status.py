@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from api_gateway.grpc.call import MAX_SHOWN_BODY_BYTES
 from api_gateway.model.errors import Source
 from api_gateway.model.status import Code
 from tests.support.channels import code_of, error_of
@@ -85,6 +86,30 @@ async def test_status_in_a_head_that_is_not_the_last_word_is_ignored(link: Link,
     else:
         error = await error_of(call)
         assert (error.code, error.message) == (Code.NOT_FOUND, "taken")
+
+
+@pytest.mark.parametrize("end", ["trailers without one", "end of the body"])
+async def test_status_in_a_head_never_stands_in_for_the_trailers(link: Link, end: str) -> None:
+    """G16: a head that says OK and nothing after it that does: no success."""
+    call = link.channel.unary()
+    stream_id = (await link.peer.request()).stream_id
+    peer = link.peer
+    peer.send(peer.head(stream_id, (b"grpc-status", b"0")), data(stream_id, prefixed(b"abc")))
+    if end == "end of the body":
+        peer.send(data(stream_id, b"", end_stream=True))
+    else:
+        peer.send(peer.fields(stream_id, [(b"x-a", b"1")], end_stream=True))
+    assert await code_of(call) == Code.UNKNOWN
+
+
+async def test_metadata_of_trailers_only(link: Link) -> None:
+    """G16: it is told, and once: it counts as headers."""
+    call = link.channel.stream()
+    call.close_send()
+    stream_id = (await link.peer.request()).stream_id
+    link.peer.send(link.peer.trailers_only(stream_id, (b"x-a", b"1"), (b"x-b-bin", b"AAE"), status=b"0"))
+    assert await call.receive() is None
+    assert (call.headers, call.trailers) == ([(b"x-a", b"1"), (b"x-b-bin", b"AAE")], [])
 
 
 HTTP_CODES = [
@@ -197,7 +222,10 @@ async def test_a_long_page_is_shown_in_part(link: Link) -> None:
     stream_id = (await link.peer.request()).stream_id
     peer = link.peer
     peer.send(peer.head(stream_id, status=b"502", content_type=b"text/html"))
-    await peer.send_body(stream_id, b"<html>" + b"x" * 600_000, frame_bytes=1_000)
+    peer.send(data(stream_id, b"<ht"), data(stream_id, b"ml>"))
+    await peer.send_body(stream_id, b"x" * 600_000, frame_bytes=1_000)
+    await peer.in_step()
+    assert len(call._shown_body) < 2 * MAX_SHOWN_BODY_BYTES
     peer.send(data(stream_id, b"", end_stream=True))
     error = await error_of(call)
     assert error.code == Code.UNAVAILABLE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from ..model.errors import GatewayError
@@ -97,19 +98,35 @@ class _Reader:
         self._total_bytes = 0
 
     async def read(self) -> Schema:
-        names = await self._list_services()
-        for name in names:
-            if name not in HIDDEN_SERVICES:
-                await self._ask_for_files(f"service {name}", file_containing_symbol=name)
+        names = [name for name in await self._list_services() if name not in HIDDEN_SERVICES]
+        missing = {name: text for name in names if (text := await self._ask_for_service(name))}
+        if missing and len(missing) == len(names):
+            raise ReflectionError(next(iter(missing.values())))
+        await self._ask_for_imports()
+        self._call.close_send()
+        # Hashing and linking thousands of files takes a while; the loop keeps turning meanwhile.
+        described = [name for name in names if name not in missing]
+        schema = await asyncio.to_thread(build_schema, list(self._files), described)
+        return replace(schema, undescribed=tuple(missing))
+
+    async def _ask_for_service(self, name: str) -> str:
+        """Keep the files of a service; return why there are none if the backend does not know it.
+
+        A service that is listed by mistake, or was registered without a descriptor, takes no other one along.
+        """
+        answer = await self._ask(file_containing_symbol=name)
+        if answer.field == "error_response" and answer.value.error_code == Code.NOT_FOUND:
+            return f"it has no descriptor for service {name}: {_error_text(answer)}"
+        self._keep_files(f"service {name}", answer)
+        return ""
+
+    async def _ask_for_imports(self) -> None:
         asked: set[str] = set()
         # Most servers send the imports along; what is missing is asked for by name, level by level.
         while missing := missing_imports(self._files) - asked:
             for name in sorted(missing):
                 asked.add(name)
-                await self._ask_for_files(f"file {name}", file_by_filename=name)
-        self._call.close_send()
-        # Hashing and linking thousands of files takes a while; the loop keeps turning meanwhile.
-        return await asyncio.to_thread(build_schema, list(self._files), names)
+                self._keep_files(f"file {name}", await self._ask(file_by_filename=name))
 
     async def _list_services(self) -> list[str]:
         answer = await self._ask(list_services="*")
@@ -120,8 +137,7 @@ class _Reader:
             raise ReflectionError(f"it lists {len(names)} services, more than {MAX_SERVICES}")
         return names
 
-    async def _ask_for_files(self, what: str, **question: str) -> None:
-        answer = await self._ask(**question)
+    def _keep_files(self, what: str, answer: Any) -> None:
         if answer.field != "file_descriptor_response":
             raise ReflectionError(f"it has no descriptor for {what}: {_error_text(answer)}")
         self._keep(answer.value.file_descriptor_proto)

@@ -195,6 +195,8 @@ class Watcher:
                 removed=len(change.removed),
                 changed=len(change.changed),
             )
+            if schema.undescribed:
+                _log.warning("services without a descriptor", service=service, services=list(schema.undescribed))
         if self._statuses[service].error and not is_new:
             _log.info("discovery recovered", service=service)
         self._statuses[service] = ServiceStatus(is_discovered=True, last_success_s=self._clock())

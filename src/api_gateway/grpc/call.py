@@ -368,7 +368,8 @@ class Call(Pending[T], metaclass=ABCMeta):
         elif not self._is_response_grpc:
             # A status of OK does not make gRPC of another content type.
             error = failures.stated(self._status_missing(), "UPSTREAM_NOT_GRPC")
-        else:
+        elif not is_trailers_only:
+            # What Trailers-Only brings was taken as headers already.
             custom = self.trailers
             for header in trailers:
                 if not header[0].startswith((b"grpc-", b":", b"content-type")):

@@ -105,7 +105,7 @@ class Channel:
     ) -> UnaryCall:
         """Start a unary call of `/package.Service/Method`; await what comes back.
 
-        `deadline_s` is a time of the loop's clock. The metadata must be sendable (`grpc/metadata.py`).
+        `deadline_s` is a time of the loop's clock. The metadata must be sendable (`transcoding/headers.py`).
         """
         call = UnaryCall(
             self,

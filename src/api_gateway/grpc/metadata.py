@@ -1,10 +1,6 @@
-"""Metadata on the wire: which names and values may be sent, and what a status in trailers says.
+"""Metadata on the wire: what a status in trailers says, and what speaks gRPC (grpc doc/PROTOCOL-HTTP2.md).
 
-grpc doc/PROTOCOL-HTTP2.md:
-    Custom-Metadata -> Binary-Header / ASCII-Header
-    Header-Name     -> 1*( %x30-39 / %x61-7A / "_" / "-" / ".") ; 0-9 a-z _ - .
-    ASCII-Value     -> 1*( %x20-%x7E ) ; space and printable ASCII
-    Binary-Header   -> {Header-Name "-bin" } {base64 encoded value}
+Which names and values clients may send on is in `transcoding/headers.py`.
 """
 
 from __future__ import annotations
@@ -17,32 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from ..model.message import HeaderList
 from ..model.status import Code, code_from_http
 
-_NAME: Final = re.compile(rb"[0-9a-z_.-]+")
-_ASCII_VALUE: Final = re.compile(rb"[\x20-\x7e]*")
 _STATUS: Final = re.compile(rb"[0-9]{1,9}")
-
-HOP_BY_HOP: Final = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"host")
-)
-"""Names that HTTP/2 forbids or that mean something for one connection only (RFC 9113 section 8.2.2)."""
-
-
-def is_sendable_name(name: bytes) -> bool:
-    """Whether a client may choose a metadata key of this name: in the grammar, not reserved, not of the connection."""
-    return _NAME.fullmatch(name) is not None and not name.startswith((b"grpc-", b"content-")) and name not in HOP_BY_HOP
-
-
-def is_sendable_value(value: bytes) -> bool:
-    """Whether an ASCII metadata value may be sent: no control characters, nothing beyond ASCII."""
-    return _ASCII_VALUE.fullmatch(value) is not None
-
-
-def encode_binary_value(value: bytes) -> bytes:
-    """Return the unpadded base64 of a `-bin` value."""
-    return base64.b64encode(value).rstrip(b"=")
 
 
 def decode_binary_value(value: bytes) -> bytes:
@@ -119,8 +92,3 @@ def is_grpc_content_type(value: bytes) -> bool:
         return True
     base = value.split(b";", 1)[0].strip().lower()
     return base in (b"application/grpc", b"application/grpc+proto")
-
-
-def header_list_bytes(headers: HeaderList) -> int:
-    """Return the size of a header list as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 section 10.5.1)."""
-    return sum(len(name) + len(value) + 32 for name, value in headers)

@@ -78,6 +78,8 @@ class Schema:
     registry: Registry
     """Types for `Any` and extensions."""
     fingerprint: str
+    undescribed: tuple[str, ...] = ()
+    """Services that the backend lists and has no descriptor for: they have no routes."""
 
     def methods(self) -> Iterable[Method]:
         """Iterate over all methods, service by service."""

@@ -28,6 +28,7 @@ async def refusal(backend: FakeBackend) -> str:
 
 
 async def test_a_backend_is_read_over_one_stream() -> None:
+    """G66: behind a load balancer, all answers come from one build."""
     backend = echo_backend()
     schema = await read_schema(backend, deadline_s=5.0)
     assert list(schema.services) == [ECHO]
@@ -39,6 +40,7 @@ async def test_a_backend_is_read_over_one_stream() -> None:
 
 
 async def test_semantics_43_missing_imports_are_asked_for_by_name_and_once() -> None:
+    """G66: those of imports too."""
     backend = echo_backend()
     await read_schema(backend, deadline_s=5.0)
     files = [question for question in backend.questions if question.startswith("file_by_filename")]
@@ -59,11 +61,21 @@ async def test_semantics_7_nothing_is_asked_about_hidden_services() -> None:
 
 
 async def test_semantics_43_v1alpha_is_asked_where_v1_is_unknown() -> None:
+    """G66."""
     backend = echo_backend(versions=["grpc.reflection.v1alpha"])
     schema = await read_schema(backend, deadline_s=5.0, waits_for_ready=False)
     assert list(schema.services) == [ECHO]
     assert [(path.split(b".")[2], waits) for path, _, waits in backend.opened] == [(b"v1", False), (b"v1alpha", False)]
     assert backend.streams[0].is_cancelled
+
+
+async def test_semantics_43_the_version_is_decided_anew_each_time() -> None:
+    """G66: after a reconnect another build may answer; nothing is remembered, neither way."""
+    backend = echo_backend()
+    versions: tuple[list[str], ...] = (["grpc.reflection.v1alpha"], ["grpc.reflection.v1"], ["grpc.reflection.v1alpha"])
+    for backend.versions in versions:
+        await read_schema(backend, deadline_s=5.0)
+    assert [path.split(b".")[2] for path, _, _ in backend.opened] == [b"v1", b"v1alpha", b"v1", b"v1", b"v1alpha"]
 
 
 async def test_a_backend_without_reflection_says_what_to_do() -> None:
@@ -98,6 +110,30 @@ async def test_failures_of_the_call_are_explained(failure: GatewayError, text: s
 async def test_symbol_without_a_file_is_named() -> None:
     backend = echo_backend(services=["p.Missing"])
     assert await refusal(backend) == "it has no descriptor for service p.Missing: p.Missing not found"
+
+
+async def test_a_service_without_a_descriptor_takes_no_other_along() -> None:
+    """G66: an error_response does not end the stream; what else is listed is asked for, over the same one."""
+    backend = echo_backend(services=["a.Missing", ECHO, "z.Missing"])
+    schema = await read_schema(backend, deadline_s=5.0)
+    assert (list(schema.services), schema.undescribed) == ([ECHO], ("a.Missing", "z.Missing"))
+    assert len(backend.streams) == 1
+    assert "file_containing_symbol z.Missing" in backend.questions
+
+
+async def test_an_error_that_does_not_say_not_found_refuses_the_reading() -> None:
+    """G66: of a backend in trouble nothing is forgotten: the last good schema stays."""
+    backend = echo_backend(services=["a.Missing", ECHO])
+
+    def troubled(request: ServerReflectionRequest) -> bytes:
+        if request.file_containing_symbol != "a.Missing":
+            return backend.reflect(request)
+        return ServerReflectionResponse(
+            error_response={"error_code": int(Code.INTERNAL), "error_message": "out of order"}
+        ).SerializeToString()
+
+    backend.answer = troubled
+    assert await refusal(backend) == "it has no descriptor for service a.Missing: out of order"
 
 
 async def test_import_without_a_file_is_named() -> None:
@@ -146,6 +182,7 @@ async def test_answers_that_are_no_messages_are_refused() -> None:
 
 
 async def test_semantics_43_descriptors_that_do_not_fit_are_refused() -> None:
+    """G66: what a hostile backend tells is bounded."""
     backend = echo_backend()
 
     def broken(request: ServerReflectionRequest) -> bytes:
@@ -160,11 +197,13 @@ async def test_semantics_43_descriptors_that_do_not_fit_are_refused() -> None:
 
 
 async def test_semantics_43_number_of_services_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G66: what a hostile backend tells is bounded."""
     monkeypatch.setattr(reflection, "MAX_SERVICES", 2)
     assert await refusal(echo_backend(services=["p.A", "p.B", "p.C"])) == "it lists 3 services, more than 2"
 
 
 async def test_semantics_43_size_is_bounded_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G66: what a hostile backend tells is bounded."""
     monkeypatch.setattr(reflection, "MAX_SCHEMA_BYTES", 100)
     backend = echo_backend()
     assert (await refusal(backend)).startswith("its descriptors are more than 100 bytes")

@@ -229,6 +229,19 @@ def test_metadata_over_the_peers_limit_leaves_no_deadline(link: MemoryLink) -> N
     nothing_left(link)
 
 
+@pytest.mark.parametrize("spare_bytes", [0, -1], ids=["at the limit", "a byte over it"])
+def test_the_peers_limit_is_counted_as_the_rfc_has_it(link: MemoryLink, spare_bytes: int) -> None:
+    """G14: names, values and 32 bytes a field (RFC 9113 section 6.5.2); the limit itself is allowed."""
+    first = link.unary()
+    link.frames()
+    head_bytes = sum(len(name) + len(value) + 32 for name, value in link.heads[1])
+    link.feed(settings({Setting.MAX_HEADER_LIST_SIZE: head_bytes + spare_bytes}))
+    link.frames()
+    call = link.unary()
+    assert len(link.frames(Kind.HEADERS)) == (1 if spare_bytes == 0 else 0)
+    assert (first.done(), call.done()) == (False, spare_bytes < 0)
+
+
 @pytest.mark.parametrize("slices", [1, 7, 16_384])
 def test_the_short_way_equals_the_long_one(slices: int) -> None:
     """One message in one frame takes a short cut; any slices give the same."""

@@ -58,8 +58,10 @@ def test_too_long_is_decided_from_the_prefix(wire: bytes) -> None:
 
 
 def test_the_limit_itself_is_allowed() -> None:
-    """Ten bytes fit a limit of ten."""
-    assert MessageReader(10).feed(encode_message(b"x" * 10)) == [(False, b"x" * 10)]
+    """G28: ten bytes fit a limit of ten, whole and in parts."""
+    wire = encode_message(b"x" * 10)
+    assert MessageReader(10).feed(wire) == [(False, b"x" * 10)]
+    assert read_all(MessageReader(10), [wire[:7], wire[7:]]) == [b"x" * 10]
 
 
 def test_a_cut_message_is_noticed() -> None:
