@@ -86,7 +86,10 @@ def _codec(root: DescMessage, *, uses_proto_names: bool, enums_as_ints: bool) ->
     enums: dict[str, tuple[int, DescEnum]] = {}
     plan = _Plan(places, enums, uses_proto_names=uses_proto_names, enums_as_ints=enums_as_ints)
     parts = tuple([plan.message(message) for message in messages])
-    return Codec((*parts, _FOREIGN_PART), tuple([_enumeration(enum) for _, enum in enums.values()]))
+    try:
+        return Codec((*parts, _FOREIGN_PART), tuple([_enumeration(enum) for _, enum in enums.values()]))
+    except ValueError:  # names that collide in its tables: no accident
+        return None
 
 
 class _Plan:
@@ -121,7 +124,7 @@ class _Plan:
         element = element_of(field)
         oneof = oneof_of(field)
         name = field.name if self._uses_proto_names else field.json_name
-        is_foreign = _is_foreign(field)
+        is_foreign = _is_foreign(field, enums_as_ints=self._enums_as_ints)
         return (
             field.number,
             int(FieldDescriptorProto.Type.MESSAGE) if is_foreign else self._kind(element),
@@ -166,6 +169,7 @@ def _enumeration(enum: DescEnum) -> tuple[object, ...]:
     return (
         tuple([(value.name.encode(), value.number) for value in enum.values]),
         tuple([(name.encode(), number) for number, name in printed.items()]),
+        enum.open,
     )
 
 
@@ -177,6 +181,7 @@ def _form(message: DescMessage) -> int:
         and len(message.oneofs) <= _MAX_ONEOFS
         and not (message.proto.options is not None and message.proto.options.message_set_wire_format)
         and all(_is_plain_key(name) for name in _names(message.fields))
+        and len({field.json_name for field in message.fields}) == len(message.fields)
         and not any(is_required(field) for field in message.fields)
     )
     return _OBJECT if is_plain else _FOREIGN
@@ -193,10 +198,11 @@ def _is_plain_key(name: str) -> bool:
     return orjson.dumps(name) == f'"{name}"'.encode()
 
 
-def _is_foreign(field: DescField) -> bool:
-    """Tell whether a field is always left to the plain codec: a null that is a value, a group."""
+def _is_foreign(field: DescField, *, enums_as_ints: bool) -> bool:
+    """Tell whether a field is always left to the plain codec: a null that is a value, a group, some closed enums."""
     element = element_of(field)
-    if isinstance(element, DescEnum) and element.type_name == NULL_VALUE:
-        return True
+    if isinstance(element, DescEnum):
+        # As integers, numbers that a closed enum does not have, and which count as unknown fields, would be written.
+        return element.type_name == NULL_VALUE or (enums_as_ints and not element.open)
     value = field.value
     return isinstance(value, DescFieldValueMessage | DescFieldValueList) and value.delimited_encoding

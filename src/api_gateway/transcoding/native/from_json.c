@@ -39,6 +39,12 @@ static inline bool take(Reader *reader, char character)
     return true;
 }
 
+/* Count a message, a list or a map. */
+static bool count_object(Reader *reader)
+{
+    return ++reader->object_count <= MAX_OBJECTS;
+}
+
 static bool take_word(Reader *reader, const char *word)
 {
     size_t length = strlen(word);
@@ -244,7 +250,11 @@ static bool read_enum_value(Reader *reader, const Enumeration *enumeration, uint
 {
     const char *text;
     size_t length;
-    if (enumeration == NULL || !take_plain_string(reader, &text, &length))
+    if (enumeration == NULL)
+        return false;
+    if (*reader->at != '"')
+        return enumeration->is_open && read_integer_value(reader, KIND_INT32, bits);
+    if (!take_plain_string(reader, &text, &length))
         return false;
     const Name *name = find_name(&enumeration->names, text, length);
     if (name == NULL)
@@ -344,7 +354,7 @@ static bool read_list(Reader *reader, const Field *field)
 {
     Output *output = reader->output;
     size_t before = output->length, start = 0;
-    if (!take(reader, '['))
+    if (!take(reader, '[') || !count_object(reader))
         return false;
     if (take(reader, ']'))
         return true;
@@ -413,7 +423,7 @@ static bool read_entries(Reader *reader, const Field *field, SliceSet *keys)
 static bool read_map(Reader *reader, const Field *field)
 {
     SliceSet keys;
-    if (!take(reader, '{'))
+    if (!take(reader, '{') || !count_object(reader))
         return false;
     if (take(reader, '}'))
         return true;
@@ -514,7 +524,7 @@ static bool read_members(Reader *reader, const Message *message)
 
 static bool read_message(Reader *reader, const Message *message)
 {
-    if (message->form == FORM_FOREIGN || reader->depth >= MAX_DEPTH || ++reader->object_count > MAX_OBJECTS)
+    if (message->form == FORM_FOREIGN || reader->depth >= MAX_DEPTH || !count_object(reader))
         return false;
     skip_space(reader);
     if (reader->at == reader->end)

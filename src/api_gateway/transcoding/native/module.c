@@ -1,6 +1,7 @@
 /* The module `_native`: one type, `Codec`, for one message type and all it contains. */
 
 #include "codec.h"
+#include "decimal.h"
 
 typedef struct {
     PyObject_HEAD
@@ -59,7 +60,7 @@ static PyObject *codec_to_json(Codec *codec, PyObject *data)
         return NULL;
     }
     size_t size = (size_t)PyBytes_GET_SIZE(data);
-    if (!output_open(&output, size * 3 + 64))
+    if (size > SIZE_MAX / 4 || !output_open(&output, size * 3 + 64))
         Py_RETURN_NONE;
     return finish(&output, message_to_json(codec->plan.messages, (const uint8_t *)PyBytes_AS_STRING(data), size, &output));
 }
@@ -105,6 +106,11 @@ static PyModuleDef native_module = {
 
 PyMODINIT_FUNC PyInit__native(void)
 {
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {
+        PyErr_SetString(PyExc_ImportError, "the native codec copies numbers as protobuf has them: little end first");
+        return NULL;
+    }
+    decimal_open();
     if (PyType_Ready(&codec_type) < 0)
         return NULL;
     PyObject *module = PyModule_Create(&native_module);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DENSE_NUMBERS = 1024 };
+enum { DENSE_NUMBERS = 1024, MAX_PROBES = 256 };
 
 static uint32_t hash_of(const char *text, size_t length)
 {
@@ -25,16 +25,22 @@ static bool table_open(NameTable *table, Py_ssize_t count)
     return table->slots != NULL;
 }
 
-/* The first value of a name stays. */
-static void table_add(NameTable *table, const char *name, size_t length, int32_t value)
+/* The first value of a name stays. A schema whose names were chosen to meet in one slot is refused: with `MAX_PROBES` it
+   cannot make this, or a look-up, slow. */
+static bool table_add(NameTable *table, const char *name, size_t length, int32_t value)
 {
     uint32_t slot = hash_of(name, length) & table->mask;
-    while (table->slots[slot].name != NULL) {
+    for (int probes = 0; table->slots[slot].name != NULL; probes++) {
         if (table->slots[slot].length == length && memcmp(table->slots[slot].name, name, length) == 0)
-            return;
+            return true;
+        if (probes == MAX_PROBES) {
+            PyErr_SetString(PyExc_ValueError, "the names of the plan collide");
+            return false;
+        }
         slot = (slot + 1) & table->mask;
     }
     table->slots[slot] = (Name){.name = name, .length = (uint32_t)length, .value = value};
+    return true;
 }
 
 const Name *find_name(const NameTable *table, const char *name, size_t length)
@@ -62,21 +68,38 @@ const Name *find_enum_number(const Enumeration *enumeration, int32_t number)
     return bsearch(&wanted, enumeration->by_number, enumeration->count, sizeof(Name), compare_values);
 }
 
-/* (names, numbers): all names with their numbers, and the one name to print for each number. */
+static int compare_numbers(const void *left, const void *right)
+{
+    uint32_t a = ((const Number *)left)->number, b = ((const Number *)right)->number;
+    return (a > b) - (a < b);
+}
+
+int find_other_field(const Message *message, uint32_t number)
+{
+    const Number wanted = {.number = number};
+    const Number *found = message->other_count == 0 ? NULL
+                                                    : bsearch(&wanted, message->others, message->other_count,
+                                                              sizeof(Number), compare_numbers);
+    return found != NULL ? (int)found->index : -1;
+}
+
+/* (names, numbers, is_open): all names with their numbers, and the one name to print for each number. */
 static bool build_enumeration(Enumeration *enumeration, PyObject *source)
 {
     PyObject *names, *printed;
-    if (!PyArg_ParseTuple(source, "O!O!", &PyTuple_Type, &names, &PyTuple_Type, &printed))
+    int is_open;
+    if (!PyArg_ParseTuple(source, "O!O!p", &PyTuple_Type, &names, &PyTuple_Type, &printed, &is_open))
         return false;
+    enumeration->is_open = is_open;
     if (!table_open(&enumeration->names, PyTuple_GET_SIZE(names)))
         return false;
     for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(names); index++) {
         const char *name;
         Py_ssize_t length;
         int number;
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(names, index), "y#i", &name, &length, &number))
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(names, index), "y#i", &name, &length, &number) ||
+            !table_add(&enumeration->names, name, (size_t)length, number))
             return false;
-        table_add(&enumeration->names, name, (size_t)length, number);
     }
     enumeration->by_number = PyMem_Calloc((size_t)PyTuple_GET_SIZE(printed) + 1, sizeof(Name));
     if (enumeration->by_number == NULL) {
@@ -132,13 +155,19 @@ static bool index_numbers(Message *message)
             message->number_limit = number + 1;
     }
     message->by_number = PyMem_Calloc(message->number_limit + 1, sizeof(uint16_t));
-    if (message->by_number == NULL) {
+    message->others = PyMem_Calloc(message->field_count + 1, sizeof(Number));
+    if (message->by_number == NULL || message->others == NULL) {
         PyErr_NoMemory();
         return false;
     }
-    for (uint32_t index = 0; index < message->field_count; index++)
-        if (message->fields[index].number < message->number_limit)
-            message->by_number[message->fields[index].number] = (uint16_t)(index + 1);
+    for (uint32_t index = 0; index < message->field_count; index++) {
+        uint32_t number = message->fields[index].number;
+        if (number < message->number_limit)
+            message->by_number[number] = (uint16_t)(index + 1);
+        else
+            message->others[message->other_count++] = (Number){.number = number, .index = index};
+    }
+    qsort(message->others, message->other_count, sizeof(Number), compare_numbers);
     return true;
 }
 
@@ -179,7 +208,8 @@ static bool build_message(const Plan *plan, Message *message, PyObject *source)
             PyErr_SetString(PyExc_ValueError, "a name of the plan is out of range");
             return false;
         }
-        table_add(&message->names, name, (size_t)length, (int32_t)field);
+        if (!table_add(&message->names, name, (size_t)length, (int32_t)field))
+            return false;
     }
     return index_numbers(message);
 }
@@ -210,6 +240,7 @@ void plan_free(Plan *plan)
         PyMem_Free(plan->messages[index].fields);
         PyMem_Free(plan->messages[index].names.slots);
         PyMem_Free(plan->messages[index].by_number);
+        PyMem_Free(plan->messages[index].others);
     }
     for (uint32_t index = 0; plan->enumerations != NULL && index < plan->enumeration_count; index++) {
         PyMem_Free(plan->enumerations[index].names.slots);

@@ -58,7 +58,12 @@ typedef struct {
     NameTable names;
     Name *by_number; /* sorted by value, one name a number */
     uint32_t count;
+    bool is_open; /* numbers without a name are values like others */
 } Enumeration;
+
+typedef struct {
+    uint32_t number, index;
+} Number;
 
 typedef struct Message Message;
 
@@ -85,6 +90,8 @@ struct Message {
     NameTable names;
     uint16_t *by_number; /* field index + 1 for numbers below `number_limit`, 0: none */
     uint32_t number_limit;
+    Number *others; /* the fields with higher numbers, sorted */
+    uint32_t other_count;
 };
 
 typedef struct {
@@ -105,14 +112,12 @@ const Name *find_name(const NameTable *table, const char *name, size_t length);
 /* Return the first name of an enum number, NULL when there is none. */
 const Name *find_enum_number(const Enumeration *enumeration, int32_t number);
 
+/* Return the index of a field whose number is not below `number_limit`, -1 when there is none. */
+int find_other_field(const Message *message, uint32_t number);
+
 static inline int find_field(const Message *message, uint32_t number)
 {
-    if (number < message->number_limit)
-        return (int)message->by_number[number] - 1;
-    for (uint32_t index = 0; index < message->field_count; index++)
-        if (message->fields[index].number == number)
-            return (int)index;
-    return -1;
+    return number < message->number_limit ? (int)message->by_number[number] - 1 : find_other_field(message, number);
 }
 
 static inline int wire_type_of(uint8_t kind)

@@ -4,9 +4,8 @@
    declaration. What a decoder would merge, drop or refuse makes the plain codec decide. */
 
 #include "codec.h"
+#include "decimal.h"
 #include "text.h"
-
-#include <math.h>
 
 typedef struct {
     const uint8_t *start; /* of the payload; for numbers of where they stood */
@@ -71,9 +70,11 @@ static const uint8_t *read_payload(const uint8_t *data, const uint8_t *end, Reco
 /* Read a tag and its payload; the field's number comes back in `record->field`. */
 static const uint8_t *read_field(const uint8_t *data, const uint8_t *end, Record *record)
 {
+    const uint8_t *start = data;
     uint64_t tag;
     data = read_varint(data, end, &tag);
-    if (data == NULL || tag > UINT32_MAX || tag < 8)
+    /* Decoders take tags of up to five bytes, whatever these come to. */
+    if (data == NULL || data - start > 5 || tag > UINT32_MAX || tag < 8)
         return NULL;
     record->field = (uint32_t)(tag >> 3);
     record->wire = tag & 7;
@@ -81,64 +82,6 @@ static const uint8_t *read_field(const uint8_t *data, const uint8_t *end, Record
 }
 
 /* Numbers */
-
-static void write_double(Output *output, double value)
-{
-    static const double powers[] = {1, 10, 100, 1000, 10000};
-    if (!isfinite(value)) {
-        if (isnan(value))
-            PUT_LITERAL(output, "\"NaN\"");
-        else if (value > 0)
-            PUT_LITERAL(output, "\"Infinity\"");
-        else
-            PUT_LITERAL(output, "\"-Infinity\"");
-        return;
-    }
-    /* Decimals of up to 15 digits name each double at most once: the first that gives the value back is the shortest. */
-    double size = fabs(value);
-    for (int digits = 0; digits < 5 && size >= 0.001 && size < 1e10; digits++) {
-        double scaled = size * powers[digits];
-        if (scaled != floor(scaled) || scaled / powers[digits] != size)
-            continue;
-        uint64_t whole = (uint64_t)scaled, unit = (uint64_t)powers[digits];
-        if (value < 0)
-            put_char(output, '-');
-        put_unsigned(output, whole / unit);
-        put_char(output, '.');
-        uint64_t fraction = whole % unit;
-        for (uint64_t rest = unit / 10; rest > 1; rest /= 10)
-            if (fraction < rest)
-                put_char(output, '0');
-        put_unsigned(output, fraction);
-        return;
-    }
-    char *text = PyOS_double_to_string(value, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
-    if (text == NULL) {
-        PyErr_Clear();
-        output->failed = true;
-        return;
-    }
-    put_bytes(output, text, strlen(text));
-    PyMem_Free(text);
-}
-
-/* Write a 32-bit float with as few digits as name it among 32-bit floats: 0.1, not 0.10000000149011612. */
-static void write_float(Output *output, float value)
-{
-    double wide = value;
-    if (isfinite(wide) && !(wide == floor(wide) && fabs(wide) < 1e6)) {
-        for (int digits = 6; digits < 10; digits++) {
-            char text[32];
-            PyOS_snprintf(text, sizeof(text), "%.*g", digits, wide);
-            double candidate = PyOS_string_to_double(text, NULL, NULL);
-            if (fabs(candidate) <= 3.4028234663852886e38 && (float)candidate == value) {
-                wide = candidate;
-                break;
-            }
-        }
-    }
-    write_double(output, wide);
-}
 
 static double as_double(uint64_t bits)
 {
@@ -163,8 +106,11 @@ static int64_t from_zigzag(uint64_t value)
 static bool write_enum(Output *output, const Enumeration *enumeration, int32_t number)
 {
     const Name *name = find_enum_number(enumeration, number);
-    if (name == NULL)
-        return false;
+    if (name == NULL) {
+        if (enumeration->is_open)
+            put_signed(output, number);
+        return enumeration->is_open;
+    }
     put_char(output, '"');
     put_bytes(output, name->name, name->length);
     put_char(output, '"');
@@ -185,8 +131,8 @@ static void write_quoted(Output *output, bool is_signed, uint64_t value)
 static bool write_number(Output *output, uint8_t kind, const Enumeration *enumeration, uint64_t value)
 {
     switch (kind) {
-    case KIND_DOUBLE: write_double(output, as_double(value)); return true;
-    case KIND_FLOAT: write_float(output, as_float(value)); return true;
+    case KIND_DOUBLE: put_double(output, as_double(value)); return true;
+    case KIND_FLOAT: put_float(output, as_float(value)); return true;
     case KIND_INT32:
     case KIND_SFIXED32: put_signed(output, (int32_t)value); return true;
     case KIND_UINT32:
