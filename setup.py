@@ -13,8 +13,10 @@ from setuptools import Extension, setup
 
 REQUEST_PATH = (
     "deadlines",
+    "edge/cors",
     "edge/http1",
     "edge/request_reader",
+    "edge/respond",
     "edge/response_writer",
     "grpc/call",
     "grpc/call_head",
