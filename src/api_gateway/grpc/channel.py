@@ -286,6 +286,10 @@ class Channel:
             return True
         return bool(self._ready) and not subchannel.ready
 
+    def patient_until_s(self) -> float:
+        """Return until when calls wait for the next attempts, as a time of the loop's clock; 0 when they do not."""
+        return self._grace_until_s
+
     def opened(self, connection: Connection) -> None:
         """A connection exists; it takes no calls yet."""
         self._connections.add(connection)

@@ -35,6 +35,9 @@ class SubchannelOwner(Protocol):
     def needs(self, subchannel: Subchannel) -> bool:
         """Whether an address that is not connected should be tried again now, unasked."""
 
+    def patient_until_s(self) -> float:
+        """Return until when calls wait for the next attempts, as a time of the loop's clock; 0 when they do not."""
+
     def opened(self, connection: Connection) -> None:
         """A connection exists; it takes no calls yet."""
 
@@ -284,7 +287,7 @@ class Subchannel:
         self.last_error = reason
         if self._is_removed:
             return
-        wait_s = self._backoff.failed(started_s, self._loop.time())
+        wait_s = self._backoff.failed_with_patience(started_s, self._loop.time(), self._owner.patient_until_s())
         self._cancel_retry()
         self._retry_timer = self._loop.call_later(wait_s, self._retry_due)
         self._retry_at_s = self._loop.time() + wait_s

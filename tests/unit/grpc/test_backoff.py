@@ -34,3 +34,17 @@ def test_starting_over() -> None:
     backoff.reset()
     assert backoff.interval_s == 0.0
     assert backoff.failed(0.0, 0.0) == pytest.approx(1.0)
+
+
+def test_patience_brings_one_more_attempt_before_its_end() -> None:
+    """B1: somewhere in the last second of it, and none when hardly anything of it is left."""
+    backoff = Backoff()
+    assert backoff.failed_with_patience(0.0, 0.0, 4.0) == pytest.approx(1.0)
+    assert backoff.failed_with_patience(1.0, 1.0, 4.0) == pytest.approx(1.6)
+    assert backoff.failed_with_patience(2.6, 2.6, 4.0) == pytest.approx(0.8)
+    assert backoff.failed_with_patience(3.6, 3.6, 4.0) == pytest.approx(4.096)
+
+
+def test_without_patience_nothing_changes() -> None:
+    """G56: the interval alone counts."""
+    assert Backoff().failed_with_patience(10.0, 10.0, 0.0) == pytest.approx(1.0)

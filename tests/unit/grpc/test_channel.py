@@ -340,11 +340,32 @@ def test_the_grace_period_ends() -> None:
             await asyncio.sleep(0.1)
             started_s = channel.loop.time()
             assert await code_of(channel.unary()) == Code.UNAVAILABLE
-            assert channel.loop.time() - started_s < 4.0
+            assert 2.7 < channel.loop.time() - started_s < 4.0
             assert channel.channel.state is State.TRANSIENT_FAILURE
             again_s = channel.loop.time()
             assert await code_of(channel.unary()) == Code.UNAVAILABLE
             assert channel.loop.time() - again_s < 0.01
+
+    run_in_virtual_time(scenario())
+
+
+def test_a_restart_within_the_grace_period_fails_no_call() -> None:
+    """B1: after the attempts at 0, 1 and 2.6 s comes one more before the period ends, so that 2.9 s are bridged."""
+
+    async def scenario() -> None:
+        async with ScriptedPeer() as peer, channel_to(peer.endpoint, ChannelOptions(reconnect_grace_s=4.0)) as channel:
+            channel.channel.connect()
+            first = await peer.accept()
+            await first.in_step()
+            peer.stop_listening()
+            first.abort()
+            await asyncio.sleep(0.01)
+            call = channel.unary()
+            await asyncio.sleep(2.85)
+            await peer.listen()
+            second = await peer.accept()
+            second.reply((await second.request()).stream_id)
+            await finished(call)
 
     run_in_virtual_time(scenario())
 
