@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from google.api import annotations_pb2, http_pb2
+from google.api import annotations_pb2, http_pb2, httpbody_pb2
 from google.protobuf import any_pb2, descriptor_pb2, empty_pb2, field_mask_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
@@ -191,7 +191,7 @@ def peer_files(methods: Sequence[str] = METHODS) -> list[bytes]:
         rule = method.options.Extensions[annotations_pb2.http]
         for each in (rule, *rule.additional_bindings):
             _move(each)
-    imports = (annotations_pb2, http_pb2, descriptor_pb2, empty_pb2, field_mask_pb2, any_pb2)
+    imports = (annotations_pb2, http_pb2, httpbody_pb2, descriptor_pb2, empty_pb2, field_mask_pb2, any_pb2)
     return [file.SerializeToString(), *(each.DESCRIPTOR.serialized_pb for each in imports)]
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
@@ -27,6 +28,8 @@ from tests.support.gen.echo_pb2 import (
     PatchItemRequest,
     PutItemRequest,
     StreamSummary,
+    UploadRequest,
+    UploadSummary,
 )
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -104,12 +107,14 @@ class EchoBehaviour:
     async def _answer(self, arrival: Arrival, first: Message, requests: AsyncIterator[Message], wire: Wire) -> Failure:
         """Send the replies; returns the failure to end with, of code 0 when there is none."""
         name = arrival.method.rpartition("/")[2]
-        if name == "ServerStream":
+        if name in ("ServerStream", "Download"):
             return await self._send_stream(arrival, first, wire)
         if name == "ClientStream":
             return await self._collect(first, requests, wire)
         if name == "BidiStream":
             return await self._converse(arrival, first, requests, wire)
+        if name == "Upload":
+            return await self._take_upload(first, requests, wire)
         behaviour = behaviour_of(first)
         await pause(behaviour)
         if behaviour.failure.code:
@@ -124,7 +129,10 @@ class EchoBehaviour:
             await pause(behaviour)
             if failure.code and index >= failure.after_messages:
                 return failure
-            await wire.send(self._reply(arrival, request, index))
+            if arrival.method.endswith("/Download"):
+                await wire.send(part_of(request, index))
+            else:
+                await wire.send(self._reply(arrival, request, index))
         return failure
 
     async def _collect(self, first: Message, requests: AsyncIterator[Message], wire: Wire) -> Failure:
@@ -139,6 +147,24 @@ class EchoBehaviour:
         if behaviour.failure.code:
             return behaviour.failure
         await wire.send(StreamSummary(message_count=len(texts), texts=texts, backend=self._backend))
+        return Failure()
+
+    async def _take_upload(self, first: Message, requests: AsyncIterator[Message], wire: Wire) -> Failure:
+        summary = UploadSummary(id=id_of(first))
+        digest = hashlib.sha256()
+        request: Message | None = first
+        while isinstance(request, UploadRequest):
+            if summary.message_count:
+                summary.later.extend(each for each in (request.id, request.content.content_type) if each)
+            else:
+                summary.content_type = request.content.content_type
+            summary.message_count += 1
+            summary.size_bytes += len(request.content.data)
+            digest.update(request.content.data)
+            await asyncio.sleep(request.sleep_ms / _MS_PER_S)
+            request = await anext(requests, None)
+        summary.sha256 = digest.hexdigest()
+        await wire.send(summary)
         return Failure()
 
     async def _converse(
@@ -196,6 +222,13 @@ def payload_of(seed: int, size_bytes: int) -> bytes:
     return hashlib.shake_256(str(seed).encode()).digest(size_bytes)
 
 
+def part_of(request: Message, index: int) -> HttpBody:
+    """Return one message of a download: the request's text is the content type, which the first one has."""
+    assert isinstance(request, EchoRequest)
+    data = payload_of(request.seed + index, behaviour_of(request).response_size_bytes)
+    return HttpBody(content_type="" if index else request.text, data=data)
+
+
 def behaviour_of(request: Message) -> Behaviour:
     """Return what the request asks the backend to do."""
     return request.behaviour if isinstance(request, EchoRequest | ItemRequest) else Behaviour()
@@ -205,7 +238,7 @@ def id_of(request: Message) -> str:
     """Return the key of the request in the journal."""
     if isinstance(request, PutItemRequest | PatchItemRequest):
         return request.item.id
-    return request.id if isinstance(request, EchoRequest | ItemRequest) else ""
+    return request.id if isinstance(request, EchoRequest | ItemRequest | UploadRequest) else ""
 
 
 def text_of(request: Message) -> str:

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\necho.proto\x12\ntests.echo\x1a\x1cgoogle/api/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\"\x7f\n\x0b\x45\x63hoRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x04\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\tbehaviour\x18\x04 \x01(\x0b\x32\x15.tests.echo.Behaviour\x12\x1e\n\x04item\x18\x05 \x01(\x0b\x32\x10.tests.echo.Item\"\xe2\x01\n\tBehaviour\x12\x10\n\x08sleep_ms\x18\x01 \x01(\r\x12\x1b\n\x13response_size_bytes\x18\x02 \x01(\r\x12\x15\n\rmessage_count\x18\x03 \x01(\r\x12$\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x13.tests.echo.Failure\x12\x33\n\x10initial_metadata\x18\x05 \x03(\x0b\x32\x19.tests.echo.MetadataEntry\x12\x34\n\x11trailing_metadata\x18\x06 \x03(\x0b\x32\x19.tests.echo.MetadataEntry\"X\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0estatus_details\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61\x66ter_messages\x18\x04 \x01(\r\":\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x62inary\x18\x03 \x01(\x0c\"\xbb\x02\n\tEchoReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x04\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x16\n\x0epayload_sha256\x18\x05 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x06 \x01(\t\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\r\n\x05index\x18\x08 \x01(\r\x12\x34\n\x11received_metadata\x18\t \x03(\x0b\x32\x19.tests.echo.MetadataEntry\x12\x17\n\ntimeout_ms\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x04item\x18\x0b \x01(\x0b\x32\x10.tests.echo.Item\x12/\n\x0bupdate_mask\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\r\n\x0b_timeout_ms\"\xbb\x01\n\x04Item\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12,\n\x06labels\x18\x05 \x03(\x0b\x32\x1c.tests.echo.Item.LabelsEntry\x12 \n\x06parent\x18\x06 \x01(\x0b\x32\x10.tests.echo.Item\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"m\n\x0bItemRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12(\n\tbehaviour\x18\x05 \x01(\x0b\x32\x15.tests.echo.Behaviour\"G\n\x0ePutItemRequest\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.tests.echo.Item\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"c\n\x10PatchItemRequest\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.tests.echo.Item\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"+\n\x08ItemList\x12\x1f\n\x05items\x18\x01 \x03(\x0b\x32\x10.tests.echo.Item\"F\n\rStreamSummary\x12\x15\n\rmessage_count\x18\x01 \x01(\r\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t2\xad\t\n\x0b\x45\x63hoService\x12\x66\n\x04\x45\x63ho\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReply\".\x82\xd3\xe4\x93\x02(\"\r/echo/v1/echo:\x01*Z\x14\x12\x12/echo/v1/echo/{id}\x12n\n\x07PutItem\x12\x1a.tests.echo.PutItemRequest\x1a\x15.tests.echo.EchoReply\"0\x82\xd3\xe4\x93\x02*\x1a\x1c/echo/v1/{item.id=shelves/*}:\x04itemb\x04item\x12h\n\tPatchItem\x12\x1c.tests.echo.PatchItemRequest\x1a\x15.tests.echo.EchoReply\"&\x82\xd3\xe4\x93\x02 2\x18/echo/v1/items/{item.id}:\x04item\x12Z\n\nRemoveItem\x12\x17.tests.echo.ItemRequest\x1a\x16.google.protobuf.Empty\"\x1b\x82\xd3\xe4\x93\x02\x15*\x13/echo/v1/items/{id}\x12\x63\n\nRenameItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/echo/v1/items/{id}:rename:\x01*\x12o\n\x0cServerStream\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReply\"-\x82\xd3\xe4\x93\x02\'\x12\x0f/echo/v1/streamZ\x14\"\x0f/echo/v1/stream:\x01*0\x01\x12\x61\n\x0c\x43lientStream\x12\x17.tests.echo.EchoRequest\x1a\x19.tests.echo.StreamSummary\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/echo/v1/collect:\x01*(\x01\x12W\n\nBidiStream\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReply\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/echo/v1/chat(\x01\x30\x01\x12>\n\x07GetItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\"\x03\x90\x02\x01\x12:\n\tListItems\x12\x17.tests.echo.EchoRequest\x1a\x14.tests.echo.ItemList\x12<\n\nCreateItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\x12<\n\nUpdateItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\x12=\n\nDeleteItem\x12\x17.tests.echo.ItemRequest\x1a\x16.google.protobuf.Empty\x12\x37\n\x05Probe\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\necho.proto\x12\ntests.echo\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\"\x7f\n\x0b\x45\x63hoRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x04\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\tbehaviour\x18\x04 \x01(\x0b\x32\x15.tests.echo.Behaviour\x12\x1e\n\x04item\x18\x05 \x01(\x0b\x32\x10.tests.echo.Item\"\xe2\x01\n\tBehaviour\x12\x10\n\x08sleep_ms\x18\x01 \x01(\r\x12\x1b\n\x13response_size_bytes\x18\x02 \x01(\r\x12\x15\n\rmessage_count\x18\x03 \x01(\r\x12$\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x13.tests.echo.Failure\x12\x33\n\x10initial_metadata\x18\x05 \x03(\x0b\x32\x19.tests.echo.MetadataEntry\x12\x34\n\x11trailing_metadata\x18\x06 \x03(\x0b\x32\x19.tests.echo.MetadataEntry\"X\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0estatus_details\x18\x03 \x01(\x0c\x12\x16\n\x0e\x61\x66ter_messages\x18\x04 \x01(\r\":\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0e\n\x06\x62inary\x18\x03 \x01(\x0c\"\xbb\x02\n\tEchoReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04seed\x18\x02 \x01(\x04\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x16\n\x0epayload_sha256\x18\x05 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x06 \x01(\t\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\r\n\x05index\x18\x08 \x01(\r\x12\x34\n\x11received_metadata\x18\t \x03(\x0b\x32\x19.tests.echo.MetadataEntry\x12\x17\n\ntimeout_ms\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x04item\x18\x0b \x01(\x0b\x32\x10.tests.echo.Item\x12/\n\x0bupdate_mask\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\r\n\x0b_timeout_ms\"\xbb\x01\n\x04Item\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12,\n\x06labels\x18\x05 \x03(\x0b\x32\x1c.tests.echo.Item.LabelsEntry\x12 \n\x06parent\x18\x06 \x01(\x0b\x32\x10.tests.echo.Item\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"m\n\x0bItemRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12(\n\tbehaviour\x18\x05 \x01(\x0b\x32\x15.tests.echo.Behaviour\"G\n\x0ePutItemRequest\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.tests.echo.Item\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"c\n\x10PatchItemRequest\x12\x1e\n\x04item\x18\x01 \x01(\x0b\x32\x10.tests.echo.Item\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"+\n\x08ItemList\x12\x1f\n\x05items\x18\x01 \x03(\x0b\x32\x10.tests.echo.Item\"T\n\rUploadRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBody\x12\x10\n\x08sleep_ms\x18\x03 \x01(\r\"{\n\rUploadSummary\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rmessage_count\x18\x02 \x01(\r\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\r\n\x05later\x18\x05 \x03(\t\x12\x14\n\x0c\x63ontent_type\x18\x06 \x01(\t\"F\n\rStreamSummary\x12\x15\n\rmessage_count\x18\x01 \x01(\r\x12\r\n\x05texts\x18\x02 \x03(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t2\xef\n\n\x0b\x45\x63hoService\x12\x66\n\x04\x45\x63ho\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReply\".\x82\xd3\xe4\x93\x02(\"\r/echo/v1/echo:\x01*Z\x14\x12\x12/echo/v1/echo/{id}\x12n\n\x07PutItem\x12\x1a.tests.echo.PutItemRequest\x1a\x15.tests.echo.EchoReply\"0\x82\xd3\xe4\x93\x02*\x1a\x1c/echo/v1/{item.id=shelves/*}:\x04itemb\x04item\x12h\n\tPatchItem\x12\x1c.tests.echo.PatchItemRequest\x1a\x15.tests.echo.EchoReply\"&\x82\xd3\xe4\x93\x02 2\x18/echo/v1/items/{item.id}:\x04item\x12Z\n\nRemoveItem\x12\x17.tests.echo.ItemRequest\x1a\x16.google.protobuf.Empty\"\x1b\x82\xd3\xe4\x93\x02\x15*\x13/echo/v1/items/{id}\x12\x63\n\nRenameItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/echo/v1/items/{id}:rename:\x01*\x12o\n\x0cServerStream\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReply\"-\x82\xd3\xe4\x93\x02\'\x12\x0f/echo/v1/streamZ\x14\"\x0f/echo/v1/stream:\x01*0\x01\x12\x61\n\x0c\x43lientStream\x12\x17.tests.echo.EchoRequest\x1a\x19.tests.echo.StreamSummary\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/echo/v1/collect:\x01*(\x01\x12W\n\nBidiStream\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReply\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/echo/v1/chat(\x01\x30\x01\x12\x66\n\x06Upload\x12\x19.tests.echo.UploadRequest\x1a\x19.tests.echo.UploadSummary\"$\x82\xd3\xe4\x93\x02\x1e\"\x13/echo/v1/files/{id}:\x07\x63ontent(\x01\x12X\n\x08\x44ownload\x12\x17.tests.echo.EchoRequest\x1a\x14.google.api.HttpBody\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/echo/v1/files/{id}0\x01\x12>\n\x07GetItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\"\x03\x90\x02\x01\x12:\n\tListItems\x12\x17.tests.echo.EchoRequest\x1a\x14.tests.echo.ItemList\x12<\n\nCreateItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\x12<\n\nUpdateItem\x12\x17.tests.echo.ItemRequest\x1a\x15.tests.echo.EchoReply\x12=\n\nDeleteItem\x12\x17.tests.echo.ItemRequest\x1a\x16.google.protobuf.Empty\x12\x37\n\x05Probe\x12\x17.tests.echo.EchoRequest\x1a\x15.tests.echo.EchoReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,32 +53,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ECHOSERVICE'].methods_by_name['ClientStream']._serialized_options = b'\202\323\344\223\002\025\"\020/echo/v1/collect:\001*'
   _globals['_ECHOSERVICE'].methods_by_name['BidiStream']._loaded_options = None
   _globals['_ECHOSERVICE'].methods_by_name['BidiStream']._serialized_options = b'\202\323\344\223\002\017\022\r/echo/v1/chat'
+  _globals['_ECHOSERVICE'].methods_by_name['Upload']._loaded_options = None
+  _globals['_ECHOSERVICE'].methods_by_name['Upload']._serialized_options = b'\202\323\344\223\002\036\"\023/echo/v1/files/{id}:\007content'
+  _globals['_ECHOSERVICE'].methods_by_name['Download']._loaded_options = None
+  _globals['_ECHOSERVICE'].methods_by_name['Download']._serialized_options = b'\202\323\344\223\002\025\022\023/echo/v1/files/{id}'
   _globals['_ECHOSERVICE'].methods_by_name['GetItem']._loaded_options = None
   _globals['_ECHOSERVICE'].methods_by_name['GetItem']._serialized_options = b'\220\002\001'
-  _globals['_ECHOREQUEST']._serialized_start=119
-  _globals['_ECHOREQUEST']._serialized_end=246
-  _globals['_BEHAVIOUR']._serialized_start=249
-  _globals['_BEHAVIOUR']._serialized_end=475
-  _globals['_FAILURE']._serialized_start=477
-  _globals['_FAILURE']._serialized_end=565
-  _globals['_METADATAENTRY']._serialized_start=567
-  _globals['_METADATAENTRY']._serialized_end=625
-  _globals['_ECHOREPLY']._serialized_start=628
-  _globals['_ECHOREPLY']._serialized_end=943
-  _globals['_ITEM']._serialized_start=946
-  _globals['_ITEM']._serialized_end=1133
-  _globals['_ITEM_LABELSENTRY']._serialized_start=1088
-  _globals['_ITEM_LABELSENTRY']._serialized_end=1133
-  _globals['_ITEMREQUEST']._serialized_start=1135
-  _globals['_ITEMREQUEST']._serialized_end=1244
-  _globals['_PUTITEMREQUEST']._serialized_start=1246
-  _globals['_PUTITEMREQUEST']._serialized_end=1317
-  _globals['_PATCHITEMREQUEST']._serialized_start=1319
-  _globals['_PATCHITEMREQUEST']._serialized_end=1418
-  _globals['_ITEMLIST']._serialized_start=1420
-  _globals['_ITEMLIST']._serialized_end=1463
-  _globals['_STREAMSUMMARY']._serialized_start=1465
-  _globals['_STREAMSUMMARY']._serialized_end=1535
-  _globals['_ECHOSERVICE']._serialized_start=1538
-  _globals['_ECHOSERVICE']._serialized_end=2735
+  _globals['_ECHOREQUEST']._serialized_start=146
+  _globals['_ECHOREQUEST']._serialized_end=273
+  _globals['_BEHAVIOUR']._serialized_start=276
+  _globals['_BEHAVIOUR']._serialized_end=502
+  _globals['_FAILURE']._serialized_start=504
+  _globals['_FAILURE']._serialized_end=592
+  _globals['_METADATAENTRY']._serialized_start=594
+  _globals['_METADATAENTRY']._serialized_end=652
+  _globals['_ECHOREPLY']._serialized_start=655
+  _globals['_ECHOREPLY']._serialized_end=970
+  _globals['_ITEM']._serialized_start=973
+  _globals['_ITEM']._serialized_end=1160
+  _globals['_ITEM_LABELSENTRY']._serialized_start=1115
+  _globals['_ITEM_LABELSENTRY']._serialized_end=1160
+  _globals['_ITEMREQUEST']._serialized_start=1162
+  _globals['_ITEMREQUEST']._serialized_end=1271
+  _globals['_PUTITEMREQUEST']._serialized_start=1273
+  _globals['_PUTITEMREQUEST']._serialized_end=1344
+  _globals['_PATCHITEMREQUEST']._serialized_start=1346
+  _globals['_PATCHITEMREQUEST']._serialized_end=1445
+  _globals['_ITEMLIST']._serialized_start=1447
+  _globals['_ITEMLIST']._serialized_end=1490
+  _globals['_UPLOADREQUEST']._serialized_start=1492
+  _globals['_UPLOADREQUEST']._serialized_end=1576
+  _globals['_UPLOADSUMMARY']._serialized_start=1578
+  _globals['_UPLOADSUMMARY']._serialized_end=1701
+  _globals['_STREAMSUMMARY']._serialized_start=1703
+  _globals['_STREAMSUMMARY']._serialized_end=1773
+  _globals['_ECHOSERVICE']._serialized_start=1776
+  _globals['_ECHOSERVICE']._serialized_end=3167
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from google.api import annotations_pb2 as _annotations_pb2
+from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf.internal import containers as _containers
@@ -147,6 +148,32 @@ class ItemList(_message.Message):
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[Item]
     def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping[str, object]]]] = ...) -> None: ...
+
+class UploadRequest(_message.Message):
+    __slots__ = ("id", "content", "sleep_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    SLEEP_MS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    content: _httpbody_pb2.HttpBody
+    sleep_ms: int
+    def __init__(self, id: _Optional[str] = ..., content: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping[str, object]]] = ..., sleep_ms: _Optional[int] = ...) -> None: ...
+
+class UploadSummary(_message.Message):
+    __slots__ = ("id", "message_count", "size_bytes", "sha256", "later", "content_type")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    LATER_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    message_count: int
+    size_bytes: int
+    sha256: str
+    later: _containers.RepeatedScalarFieldContainer[str]
+    content_type: str
+    def __init__(self, id: _Optional[str] = ..., message_count: _Optional[int] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., later: _Optional[_Iterable[str]] = ..., content_type: _Optional[str] = ...) -> None: ...
 
 class StreamSummary(_message.Message):
     __slots__ = ("message_count", "texts", "backend")

@@ -15,6 +15,8 @@ function echoHandlers(service, journal) {
     const method = definition.path.slice(1);
     if (name === 'BidiStream') {
       handlers[name] = (call) => guardStream(call, () => converse(call, method, journal));
+    } else if (name === 'Upload') {
+      handlers[name] = (call, callback) => answerOnce(callback, () => takeUpload(call, method, journal));
     } else if (definition.requestStream) {
       handlers[name] = (call, callback) => answerOnce(callback, () => collect(call, method, journal));
     } else if (definition.responseStream) {
@@ -100,7 +102,7 @@ function sendStream(call, method, journal) {
       if (failure?.code && index >= failure.after_messages) {
         break;
       }
-      await send(call, echoReply(call, request, method, index));
+      await send(call, method.endsWith('/Download') ? partOf(request, index) : echoReply(call, request, method, index));
     }
     refuse(behaviour);
     return metadataOf(behaviour?.trailing_metadata);
@@ -125,6 +127,37 @@ async function collect(call, method, journal) {
     const reply = { message_count: texts.length, texts, backend: BACKEND };
     return { reply, trailers: metadataOf(behaviour?.trailing_metadata) };
   });
+}
+
+async function takeUpload(call, method, journal) {
+  const requests = requestsOf(call);
+  let { value: request, done } = await requests.next();
+  return executed(call, request ?? {}, method, journal, async () => {
+    const reply = { id: idOf(request ?? {}), message_count: 0, size_bytes: 0, later: [], content_type: '' };
+    const digest = createHash('sha256');
+    while (!done) {
+      const content = request.content ?? { content_type: '', data: Buffer.alloc(0) };
+      if (reply.message_count === 0) {
+        reply.content_type = content.content_type;
+      } else {
+        reply.later.push(...[request.id, content.content_type].filter((each) => each !== ''));
+      }
+      reply.message_count += 1;
+      reply.size_bytes += content.data.length;
+      digest.update(content.data);
+      await sleep(request.sleep_ms);
+      ({ value: request, done } = await requests.next());
+    }
+    reply.sha256 = digest.digest('hex');
+    return { reply, trailers: new Metadata() };
+  });
+}
+
+// One message of a download: the request's text is the content type, which the first one has.
+function partOf(request, index) {
+  const seed = (BigInt(request.seed) + BigInt(index)).toString();
+  const data = payloadOf(seed, request.behaviour?.response_size_bytes ?? 0);
+  return { content_type: index === 0 ? request.text : '', data };
 }
 
 async function converse(call, method, journal) {

@@ -4,7 +4,7 @@
 // lost, files of one package are merged into one, and import lists are empty. Real Node services look like this.
 'use strict';
 
-const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
+const { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
@@ -18,6 +18,11 @@ const { Journal } = require('./journal');
 const PROTOS = path.join(__dirname, '..', '..', 'protos');
 // protobufjs carries google/api/*.proto.
 const GOOGLE_APIS = path.dirname(require.resolve('protobufjs/package.json'));
+// And not this one.
+const HTTP_BODY = `syntax = "proto3";
+package google.api;
+import "google/protobuf/any.proto";
+message HttpBody { string content_type = 1; bytes data = 2; repeated google.protobuf.Any extensions = 3; }`;
 const LOADING = { keepCase: true, longs: String, enums: Number, defaults: true, includeDirs: [PROTOS, GOOGLE_APIS] };
 const STOP_GRACE_MS = 1000;
 
@@ -26,6 +31,8 @@ function loadEcho(extraMethods) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'echo-proto-'));
   const methods = extraMethods.map((name) => `rpc ${name}(ItemRequest) returns (EchoReply);`).join(' ');
   const text = readFileSync(path.join(PROTOS, 'echo.proto'), 'utf8');
+  mkdirSync(path.join(folder, 'google', 'api'), { recursive: true });
+  writeFileSync(path.join(folder, 'google', 'api', 'httpbody.proto'), HTTP_BODY);
   writeFileSync(path.join(folder, 'echo.proto'), text.replace('service EchoService {', `service EchoService { ${methods}`));
   try {
     return protoLoader.loadSync('echo.proto', { ...LOADING, includeDirs: [folder, ...LOADING.includeDirs] });

@@ -46,10 +46,12 @@ async def test_semantics_43_missing_imports_are_asked_for_by_name_and_once() -> 
     files = [question for question in backend.questions if question.startswith("file_by_filename")]
     assert files == [
         "file_by_filename google/api/annotations.proto",
+        "file_by_filename google/api/httpbody.proto",
         "file_by_filename google/protobuf/empty.proto",
         "file_by_filename google/protobuf/field_mask.proto",
         "file_by_filename google/api/http.proto",
         "file_by_filename google/protobuf/descriptor.proto",
+        "file_by_filename google/protobuf/any.proto",
     ]
 
 
