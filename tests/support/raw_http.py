@@ -172,7 +172,8 @@ class RawClient:
         sent = 0
         while sent < limit_bytes:
             try:
-                sent += self._socket.send(data)
+                # Goes on where the kernel stopped: what is sent may have frames.
+                sent += self._socket.send(memoryview(data)[sent % len(data) :])
             except BlockingIOError:
                 try:
                     async with asyncio.timeout(quiet_s):

@@ -50,8 +50,8 @@ async def test_semantics_43_missing_imports_are_asked_for_by_name_and_once() -> 
         "file_by_filename google/protobuf/empty.proto",
         "file_by_filename google/protobuf/field_mask.proto",
         "file_by_filename google/api/http.proto",
-        "file_by_filename google/protobuf/descriptor.proto",
         "file_by_filename google/protobuf/any.proto",
+        "file_by_filename google/protobuf/descriptor.proto",
     ]
 
 

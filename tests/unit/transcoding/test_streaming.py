@@ -21,6 +21,9 @@ from api_gateway.transcoding.streaming import (
     choose_framing,
 )
 from api_gateway.waiting import Runner
+from tests.support.h2_frames import data
+from tests.support.memory_link import MemoryLink
+from tests.support.scripted_peer import prefixed
 
 
 class FakeStream:
@@ -158,6 +161,33 @@ def test_silence_is_filled_in_event_streams() -> None:
     parts, _ = answer(stream, EVENT_STREAM)
     assert result_of(join(parts)) == b"data: 1\n\n: keep-alive\n\ndata: 2\n\n"
     assert stream.timeouts_s == [KEEP_ALIVE_S] * 3
+
+
+def test_semantics_23_silence_is_filled_every_15_seconds() -> None:
+    """Over a real call, whose clock the test turns."""
+    link = MemoryLink()
+    link.greet()
+    call = link.stream(timeout_s=100.0)
+    link.feed(link.head(1))
+    parts: list[bytes] = []
+    answer = StreamedAnswer(
+        call, b"1", EVENT_STREAM, encode=lambda message: message, explain=lambda error: b"", on_end=Ends()
+    )
+
+    async def collect() -> None:
+        while True:
+            parts.append(await anext(answer))
+
+    Runner(collect(), lambda value, error: None).start()
+    counts = []
+    for seconds in (14.9, 0.2, 14.9, 0.2, 14.0):
+        link.loop.advance(seconds)
+        counts.append(parts.count(b": keep-alive\n\n"))
+    assert counts == [0, 1, 1, 2, 2]
+    link.feed(data(1, prefixed(b"2")))
+    link.loop.advance(14.0)
+    assert parts == [b"data: 1\n\n", *[b": keep-alive\n\n"] * 2, b"data: 2\n\n"]
+    call.cancel()
 
 
 def test_other_framings_wait_without_a_limit() -> None:
