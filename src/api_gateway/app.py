@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import __version__
 from .blueprint import ADMIN_LIMITS, AUTH_CHANNEL_OPTIONS, channel_options, edge_limits, service_target
+from .collector import Collector
 from .config.settings import ServiceSettings, Settings
 from .deadlines import DeadlineWheel
 from .discovery.compile import RouteCompiler
@@ -59,6 +60,8 @@ FIRST_ROUND_S: Final = 2.0
 kernel holds the connections, or another worker takes them."""
 ADMIN_DRAIN_S: Final = 1.0
 """How long the operators' listener may take to end, after that of the clients has."""
+MIN_SPAN_FLUSH_S: Final = 1.0
+"""What the last spans get to reach the collector even if the drain timeout is over: workers have a margin of 5 s."""
 AUTH_SERVICE: Final = "auth"
 """Name of the auth service's channel in logs and metrics."""
 
@@ -94,6 +97,7 @@ class Gateway:
         self._writer = shared.writer
         configure_logging(shared.writer, level=settings.log.level, levels=settings.log.levels)
         self.metrics = Metrics(shared.metrics_directory, version=__version__)
+        self._collector = Collector(settings.observability, self.metrics, loop=loop, wheel=self._wheel)
         self._local_store = _machine_store(shared)
         self._cluster_store = _cluster_store(settings, self._local_store)
         self._store: MachineStore | ClusterStore = self._cluster_store or self._local_store
@@ -161,6 +165,7 @@ class Gateway:
             self._generation = self._cluster_store.read_generation()
         if self._auth is not None:
             self._auth.start()
+        self._collector.start()
         self.watcher.start()
         # A worker that accepts before it has a table answers 404 where its siblings know the route.
         await self.watcher.wait_for_first_round(FIRST_ROUND_S)
@@ -182,6 +187,7 @@ class Gateway:
         delay_s = self._settings.server.shutdown_delay_ms / 1000
         if delay_s:
             await asyncio.sleep(delay_s)
+        drained_by_s = self._loop.time() + self._settings.server.drain_timeout_ms / 1000
         is_clean = await self._server.drain(self._settings.server.drain_timeout_ms / 1000)
         if self._admin_server is not None:
             # To the end operators see that it drains.
@@ -190,15 +196,16 @@ class Gateway:
             _log.info("drained")
         else:
             _log.warning("requests cut off", drain_timeout_ms=self._settings.server.drain_timeout_ms)
-        await self._close()
+        await self._close(max(MIN_SPAN_FLUSH_S, drained_by_s - self._loop.time()))
         return is_clean
 
-    async def _close(self) -> None:
+    async def _close(self, flush_s: float) -> None:
         await self.watcher.aclose()
         if self._auth is not None:
             await self._auth.aclose()
         for channel in self._all_channels():
             await channel.aclose()
+        await self._collector.aclose(min(flush_s, self._settings.observability.otlp_timeout_secs))
         if self._housekeeper is not None:
             self._housekeeper.cancel()
             await asyncio.gather(self._housekeeper, return_exceptions=True)
@@ -263,7 +270,9 @@ class Gateway:
         if self._settings.auth is None:
             return None
         return Auth(
-            self._settings.auth, AuthReports(self.metrics, self._loop.time).listener(), service=self._auth_channel
+            self._settings.auth,
+            AuthReports(self.metrics, self._loop.time, self._collector.tracing).listener(),
+            service=self._auth_channel,
         )
 
     def _all_channels(self) -> list[Channel]:
@@ -297,10 +306,11 @@ class Gateway:
                     is_enabled=self._settings.log.requests,
                     sample_successes=self._settings.log.sample_successes,
                 ),
+                self._collector.recorder,
             ),
             cross_origin=Cors(self._settings.cors) if self._settings.cors.enabled else None,
             max_timeout_s=self._settings.server.request_timeout_ms / 1000,
-            is_root_sampled=lambda: False,
+            tracing=self._collector.tracing,
         )
 
     def _bind_policies(self, planned: PlannedRoute) -> tuple[Policy, ...]:

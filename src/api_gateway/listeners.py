@@ -7,11 +7,14 @@ from typing import Final
 
 from .config.settings import Settings
 from .model.exchange import Exchange
+from .model.trace import WorkSpan
 from .policy.auth import AuthListener, KeyFetch, Reason
 from .state.store import BreakerState
 from .telemetry.access_log import AccessLog
 from .telemetry.log import get_logger
 from .telemetry.metrics import Metrics
+from .telemetry.span_recorder import SpanRecorder
+from .telemetry.tracing import Tracing
 
 _upstream_log = get_logger("api_gateway.upstream")
 _breaker_log = get_logger("api_gateway.breaker")
@@ -24,9 +27,10 @@ _REPEATED_AFTER_S: Final = 60
 class ExchangeReports:
     """Implements `proxy.ExchangeListener`."""
 
-    def __init__(self, metrics: Metrics, access_log: AccessLog) -> None:
+    def __init__(self, metrics: Metrics, access_log: AccessLog, recorder: SpanRecorder | None = None) -> None:
         self._metrics = metrics
         self._access_log = access_log
+        self._recorder = recorder
 
     def started(self) -> None:
         """A request has begun."""
@@ -37,6 +41,8 @@ class ExchangeReports:
         self._metrics.in_flight -= 1
         self._metrics.record(exchange)
         self._access_log.record(exchange)
+        if self._recorder is not None:
+            self._recorder.request_ended(exchange)
 
 
 class ChannelReports:
@@ -151,10 +157,11 @@ class LimitReports:
 
 
 class AuthReports:
-    """Makes the `AuthListener` that counts and logs."""
+    """Makes the `AuthListener` that counts, logs and records."""
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float], tracing: Tracing) -> None:
         self._metrics = metrics
+        self._tracing = tracing
         self._clock = clock
 
     def listener(self) -> AuthListener:
@@ -165,6 +172,10 @@ class AuthReports:
         self._metrics.auth_failures(reason.value).add()
 
     def _fetched(self, fetch: KeyFetch) -> None:
+        attributes: list[tuple[str, str | int]] = [("http.request.method", "GET"), ("url.full", fetch.url)]
+        error_type = "" if fetch.is_ok else "KEYS_NOT_FETCHED"
+        span = WorkSpan("GET key set", fetch.started_s, fetch.ended_s, attributes, error_type)
+        self._tracing.work_ended(span, fetch.trace)
         self._metrics.key_set_fetched(fetch.is_ok, self._clock())
         if fetch.is_ok:
             _auth_log.info("key set fetched", left_out=list(fetch.problems))

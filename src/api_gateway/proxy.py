@@ -23,7 +23,8 @@ from .streams.conversation import SocketConversation, match_socket, refuse_socke
 from .streams.duplex import Duplex, only_message
 from .streams.requests import messages_of_body
 from .telemetry.log import get_logger
-from .telemetry.trace_context import continue_trace, format_traceparent, request_id
+from .telemetry.trace_context import request_id
+from .telemetry.tracing import Tracing, note
 from .transcoding.content_type import refuse_encoded
 from .transcoding.headers import ForwardedHeaders, request_metadata, response_headers, success_status
 from .transcoding.request_stream import TextMessages, read_messages
@@ -92,7 +93,7 @@ class Proxy:
         listener: ExchangeListener,
         cross_origin: CrossOrigin | None,
         max_timeout_s: float,
-        is_root_sampled: Callable[[], bool],
+        tracing: Tracing,
     ) -> None:
         self._clock = clock
         self._client_address = client_address
@@ -104,7 +105,7 @@ class Proxy:
         self._listener = listener
         self._cross_origin = cross_origin
         self._max_timeout_s = max_timeout_s
-        self._is_root_sampled = is_root_sampled
+        self._tracing = tracing
         self.routes: RouteTable[Route] = RouteTable.build(())
         """The table in force. Replaced whole, never changed."""
 
@@ -161,6 +162,7 @@ class Proxy:
                 deadline_s=exchange.deadline_s,
                 metadata=request_metadata(exchange, self._forwarded),
                 is_idempotent=route.is_idempotent,
+                trace=exchange.trace,
             )
             exchange.grpc_code = Code.OK
             exchange.attempts = reply.attempts
@@ -171,6 +173,7 @@ class Proxy:
             response = self._failure(exchange, route, error)
         except asyncio.CancelledError:
             exchange.status, exchange.error_reason = 499, "CLIENT_GONE"
+            note(exchange, "client gone")
             exchange.grpc_code = None
             self._end(exchange, permit)
             raise
@@ -203,13 +206,12 @@ class Proxy:
         """Give the exchange its ids and the client's address."""
         headers = exchange.request.headers
         self._client_address.admit(exchange, 0.0)
-        trace = continue_trace(headers, is_root_sampled=self._is_root_sampled())
-        exchange.trace_id, exchange.span_id, exchange.trace_sampled = trace.trace_id, trace.span_id, trace.is_sampled
+        self._tracing.begin(exchange)
         incoming = headers.get(b"x-request-id")
         # Without an id from the caller, the trace's serves as well: unique, and one less to look up.
-        exchange.request_id = trace.trace_id if incoming is None else request_id(incoming)
+        exchange.request_id = exchange.trace_id if incoming is None else request_id(incoming)
         identifier = (b"x-request-id", exchange.request_id.encode())
-        exchange.metadata += ((b"traceparent", format_traceparent(trace)), identifier)
+        exchange.metadata.append(identifier)
         exchange.response_headers.append(identifier)
         if self._cross_origin is not None:
             exchange.response_headers += self._cross_origin.headers(exchange.request)
@@ -229,6 +231,9 @@ class Proxy:
                 headers=((b"allow", allowed.encode()),),
             )
         exchange.route = endpoint.template
+        if method == "GET":
+            # Probes and scrapes come all the time, and nobody asks what became of one.
+            exchange.trace = None
         exchange.deadline_s = request.started_s + self._max_timeout_s
         waiting = Permit(endpoint.policies).obtain(exchange, self._clock())
         if waiting is not None:
@@ -271,6 +276,7 @@ class Proxy:
             deadline_s=exchange.deadline_s,
             metadata=request_metadata(exchange, self._forwarded),
             is_idempotent=route.is_idempotent,
+            trace=exchange.trace,
         )
         try:
             await stream.send(message)
@@ -299,6 +305,7 @@ class Proxy:
             route.grpc_path,
             deadline_s=exchange.deadline_s,
             metadata=request_metadata(exchange, self._forwarded),
+            trace=exchange.trace,
         )
         requests = messages_of_body(request.body, messages)
         duplex = Duplex(stream, requests, idle_s=route.idle_timeout_s, clock=self._clock)
@@ -331,6 +338,7 @@ class Proxy:
                 route.grpc_path,
                 deadline_s=exchange.deadline_s,
                 metadata=request_metadata(exchange, self._forwarded),
+                trace=exchange.trace,
             ),
             TextMessages(
                 route.frames or route.binding,
@@ -355,11 +363,13 @@ class Proxy:
             exchange.grpc_code = Code.OK
         else:
             exchange.error_reason = "CLIENT_GONE"
+            note(exchange, "client gone")
         self._end(exchange, permit)
 
     async def _answer_in_parts(self, exchange: Exchange, route: Route, permit: Permit, stream: Answers) -> Response:
         """Wait for the first message, and answer with it and all that follow."""
         first = await stream.receive()
+        note(exchange, "first message")
         exchange.attempts = stream.attempts
         framing = choose_framing(exchange.request.headers.get(b"accept", b""))
         content_type = framing.content_type

@@ -10,6 +10,7 @@ from api_gateway.model.errors import GatewayError, Source
 from api_gateway.model.exchange import Exchange
 from api_gateway.model.message import HeaderList, Request
 from api_gateway.model.status import Code
+from api_gateway.model.trace import Trace
 
 
 @dataclass
@@ -29,11 +30,17 @@ class FakeUpstream:
     gate: asyncio.Event | None = None
     calls: list[tuple[bytes, bytes]] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
+    metadata: list[HeaderList] = field(default_factory=list)
+    traces: list[Trace | None] = field(default_factory=list)
 
-    def unary(self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList) -> Awaitable[FakeReply]:
+    def unary(
+        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, trace: Trace | None = None
+    ) -> Awaitable[FakeReply]:
         """Call it."""
         self.calls.append((path, message))
         self.deadlines.append(deadline_s)
+        self.metadata.append(metadata)
+        self.traces.append(trace)
         return self._reply()
 
     async def _reply(self) -> FakeReply:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.message import HeaderList
+from api_gateway.model.trace import Trace
 from api_gateway.waiting import Pending
 
 
@@ -55,7 +56,14 @@ class FakeService:
             self._held.resolve(None)
 
     def unary(
-        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+        self,
+        path: bytes,
+        message: bytes,
+        *,
+        deadline_s: float,
+        metadata: HeaderList,
+        is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> Awaitable[Reply]:
         """Call it."""
         asked = Asked(path=path, message=message, deadline_s=deadline_s, metadata=metadata, is_idempotent=is_idempotent)
@@ -70,7 +78,13 @@ class FakeService:
         return self.reply
 
     def stream(
-        self, path: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+        self,
+        path: bytes,
+        *,
+        deadline_s: float,
+        metadata: HeaderList,
+        is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> FakeMessages:
         """Start a streaming call."""
         stream = FakeMessages(self.messages, self.failure)

@@ -13,6 +13,7 @@ from api_gateway.grpc.call import Call
 from api_gateway.grpc.call_head import CallHead
 from api_gateway.grpc.retries import Retries, RetryPolicy
 from api_gateway.grpc.stream_call import StreamCall
+from api_gateway.grpc.target import Target
 from api_gateway.grpc.unary_call import UnaryCall
 from api_gateway.http2.connection import Connection
 from api_gateway.http2.handlers import Headers, StreamHandler
@@ -113,6 +114,7 @@ class RecordingOwner:
     """Implements `ConnectionOwner` and `CallOwner`: keeps what it is told. Requests (server role) get `handler`."""
 
     name = "tested"
+    target = Target(host="test", port=1)
 
     def __init__(self, loop: ManualLoop, *, max_message_bytes: int = 100_000) -> None:
         self.max_message_bytes = max_message_bytes

@@ -16,6 +16,8 @@ from api_gateway.model.message import Request, Response
 from api_gateway.model.policy import Policy
 from api_gateway.policy.client_address import ClientAddress
 from api_gateway.proxy import Endpoint, Proxy
+from api_gateway.telemetry.sampling import Sampling
+from api_gateway.telemetry.tracing import Tracing
 from api_gateway.transcoding.headers import ForwardedHeaders
 from tests.support.fake_service import FakeService, Reply
 from tests.support.gen.echo_pb2 import EchoReply
@@ -111,7 +113,7 @@ class Scene:
             listener=self.listener,
             cross_origin=Cors(cors) if cors is not None else None,
             max_timeout_s=30.0,
-            is_root_sampled=lambda: False,
+            tracing=Tracing(Sampling(0.0)),
         )
         self.proxy.routes = compiling.compile().table
 

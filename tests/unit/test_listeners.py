@@ -23,6 +23,8 @@ from api_gateway.state.store import BreakerState
 from api_gateway.telemetry.access_log import AccessLog
 from api_gateway.telemetry.log import configure_logging
 from api_gateway.telemetry.metrics import Metrics, prepare_metrics_directory
+from api_gateway.telemetry.sampling import Sampling
+from api_gateway.telemetry.tracing import Tracing
 from tests.unit.telemetry.capture import Capture, finished
 
 SETTINGS = Settings(services={"users": ServiceSettings(endpoint="http://127.0.0.1:1", name="user-service")})
@@ -154,7 +156,7 @@ def test_calls_that_waited_are_counted(metrics: Metrics) -> None:
 
 
 def test_auth_counts_reasons_and_logs_fetches(metrics: Metrics, capture: Capture) -> None:
-    listener = AuthReports(metrics, lambda: 100.0).listener()
+    listener = AuthReports(metrics, lambda: 100.0, Tracing(Sampling(0.0))).listener()
     listener.on_failure(Reason.EXPIRED)
     listener.on_key_fetch(KeyFetch(True, "", ("key 1 left out: unknown kty",)))
     listener.on_key_fetch(KeyFetch(False, "timeout"))

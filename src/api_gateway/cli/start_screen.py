@@ -29,9 +29,15 @@ def show_listening(screen: Screen, settings: Settings, origin: str, addresses: S
         if limit.enabled
         else "  rate limit      off"
     )
-    tempo = settings.observability.tempo_endpoint
-    screen.say(f"  traces          {'not exported yet: ' + tempo if tempo else 'off'}")
+    screen.say(f"  traces          {_traces(settings)}")
     screen.say(f"  health          {operators_url}/health   metrics {operators_url}/metrics")
+
+
+def _traces(settings: Settings) -> str:
+    traces = settings.observability
+    if traces.tempo_endpoint is None:
+        return "off"
+    return f"{traces.sample_ratio * 100:g} % of new ones, exported to {traces.tempo_endpoint}"
 
 
 def _authentication(settings: Settings) -> str:

@@ -15,6 +15,7 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from api_gateway.config.auth_settings import AuthSettings as AuthSettings
 from api_gateway.config.auth_settings import JwtSettings as JwtSettings
 from api_gateway.config.auth_settings import PublicRoute as PublicRoute
+from api_gateway.config.observability_settings import ObservabilitySettings as ObservabilitySettings
 from api_gateway.config.operator_settings import AdminSettings as AdminSettings
 from api_gateway.config.operator_settings import LogSettings as LogSettings
 from api_gateway.config.retry_settings import RetrySettings
@@ -225,21 +226,6 @@ class RateLimitSettings(Section):
     """Most memory the windows may take, in bytes."""
     on_store_error: Literal["allow", "refuse"] = "allow"
     """What happens to requests while the counters cannot be reached; an alarm metric rises either way."""
-
-
-class ObservabilitySettings(Section):
-    """Traces, and the name the gateway has in them."""
-
-    tempo_endpoint: Endpoint | None = None
-    """OTLP/gRPC collector, for example `http://tempo:4317`; no traces are exported without it."""
-    service_name: str = "api-gateway"
-    """`service.name` of every span."""
-    otlp_timeout_secs: PositiveSeconds = 3
-    """Longest time for one export, in seconds."""
-    max_events_per_span: int = Field(default=64, ge=0, le=1_024)
-    """Events kept in one span."""
-    max_attributes_per_span: int = Field(default=16, ge=1, le=1_024)
-    """Attributes kept in one span."""
 
 
 class DiscoverySettings(Section):

@@ -92,3 +92,17 @@ def _lower(value: object) -> object:
 
 
 HeaderPattern = Annotated[str, AfterValidator(_check_header_pattern), BeforeValidator(_lower)]
+
+
+_EXPORT_HEADER = re.compile(r"[a-z0-9_.-]+")
+_EXPORT_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+def check_export_header(name: str, value: str) -> str:
+    """Return the name of a header for exports as it is sent. Raises ValueError, which does not show the value."""
+    lowered = name.lower()
+    if _EXPORT_HEADER.fullmatch(lowered) is None or lowered.startswith("grpc-") or lowered in ("te", "content-type"):
+        raise ValueError(f'a header "{name[:60]}" cannot be sent')
+    if _EXPORT_VALUE.fullmatch(value) is None:
+        raise ValueError(f'the value of the header "{name[:60]}" is not printable ASCII')
+    return lowered

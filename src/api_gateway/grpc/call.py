@@ -19,6 +19,7 @@ from ..model.deadline import format_grpc_timeout
 from ..model.errors import GatewayError
 from ..model.message import HeaderList
 from ..model.status import Code
+from ..model.trace import CallSpan, Trace
 from ..waiting import Pending
 from . import failures
 from .call_head import CallHead
@@ -26,6 +27,8 @@ from .compression import IDENTITY, decompress, is_known
 from .framing import FramingError
 from .metadata import Status, is_grpc_content_type, read_pushback, read_status, status_without_grpc
 from .retries import Retries
+from .spans import begin_span, end_span
+from .target import Target
 
 MAX_SHOWN_BODY_BYTES: Final = 200
 """Bytes of an answer that is not gRPC that are kept for the error's text."""
@@ -39,6 +42,7 @@ class CallOwner(Protocol):
     """The channel, as its calls see it."""
 
     name: str
+    target: Target
     max_message_bytes: int
     wheel: DeadlineWheel
     clock: Callable[[], float]
@@ -75,8 +79,10 @@ class Call(Pending[T], metaclass=ABCMeta):
         "_reset_code",
         "_response_content_type",
         "_shown_body",
+        "_span",
         "_stated",
         "_stream_id",
+        "_trace",
         "_was_retried",
         "attempts",
         "backoffs",
@@ -97,6 +103,7 @@ class Call(Pending[T], metaclass=ABCMeta):
         metadata: HeaderList,
         waits_for_ready: bool = False,
         is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> None:
         super().__init__()
         self._owner = owner
@@ -133,6 +140,9 @@ class Call(Pending[T], metaclass=ABCMeta):
         self._stated: GatewayError | None = None
         """What a backend stated that refused the call with nothing but a status: it may be tried again."""
         self._pushback: bytes | None = None
+        self._trace = trace
+        self._span: CallSpan | None = None
+        """The attempt under way, when it is recorded."""
 
     # For the channel
 
@@ -151,6 +161,8 @@ class Call(Pending[T], metaclass=ABCMeta):
         ]
         if self.attempts > 1:
             headers.append((b"grpc-previous-rpc-attempts", b"%d" % (self.attempts - 1)))
+        if self._trace is not None:
+            self._span = begin_span(self._trace, self._owner, head.path, self.attempts, headers)
         if connection.peer_max_header_list_bytes < MAX_HEADER_BLOCK_BYTES and not self._fits(headers, connection):
             return
         self._connection = connection
@@ -162,8 +174,9 @@ class Call(Pending[T], metaclass=ABCMeta):
             self._not_seen()
 
     def _not_seen(self) -> None:
-        """Have it placed again: nothing was sent, so that does not count as a retry."""
+        """Have it placed again: nothing was sent, so that does not count as a retry, nor as an attempt."""
         self._connection = None
+        self._span = None
         self._owner.retry(self)
 
     def expire(self, now_s: float) -> None:
@@ -188,6 +201,8 @@ class Call(Pending[T], metaclass=ABCMeta):
 
     def _cancelled(self) -> None:
         self._release(ErrorCode.CANCEL)
+        if self._span is not None:
+            self._end_span(Code.CANCELLED, "CANCELLED")
 
     def _release(self, error_code: int) -> None:
         """Give up deadline, queue place and stream."""
@@ -317,6 +332,8 @@ class Call(Pending[T], metaclass=ABCMeta):
         if code == ErrorCode.REFUSED_STREAM and not self._was_retried and not self._http_status and self._can_retry():
             self._was_retried = True
             self._reset_code = -1
+            if self._span is not None:
+                self._end_span(Code.UNAVAILABLE, "REFUSED_STREAM")
             self._owner.retry(self)
         elif code == ErrorCode.CANCEL and self.deadline_s <= self._owner.clock():
             self._failed(failures.deadline_exceeded(self._owner.name))
@@ -331,6 +348,8 @@ class Call(Pending[T], metaclass=ABCMeta):
         if self._is_idempotent and error.code == Code.UNAVAILABLE and is_uncommitted and self._can_retry():
             pushback, self._pushback, self._stated = self._pushback, None, None
             if self._owner.retries.try_again(self, pushback):
+                if self._span is not None:
+                    self._end_span(error.code, error.reason)
                 self._forget_answer()
                 return
         self._owner.wheel.discard(self._deadline_slot, self)
@@ -348,9 +367,16 @@ class Call(Pending[T], metaclass=ABCMeta):
         """A response head came: from now on the call is never placed again."""
 
     def _settle(self, error: GatewayError | None) -> None:
-        """Tell the budget how an idempotent call ended; the first thing of `_end`."""
+        """Tell the budget how an idempotent call ended, and end its span; the first thing of `_end`."""
+        if self._span is not None:
+            self._end_span(0 if error is None else error.code, "" if error is None else error.reason)
         if self._is_idempotent:
             self._owner.retries.ended(self, error)
+
+    def _end_span(self, grpc_code: int, error_type: str) -> None:
+        span, self._span = self._span, None
+        if span is not None:
+            end_span(span, grpc_code, error_type)
 
     def _finish_with(self, trailers: Headers, *, is_trailers_only: bool = False) -> None:
         if self._is_done:

@@ -16,7 +16,7 @@ NEVER_BYTES: Final = 2**40
 class CallHead:
     """The head of all calls of one method. `grpc-timeout` comes between its parts, custom metadata after them."""
 
-    __slots__ = ("_compressed_from_bytes", "after_timeout", "before_timeout")
+    __slots__ = ("_compressed_from_bytes", "after_timeout", "before_timeout", "path")
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class CallHead:
         user_agent: bytes,
         compressed_from_bytes: int = NEVER_BYTES,
     ) -> None:
+        self.path = path
         self.before_timeout: HeaderList = [
             (b":method", b"POST"),
             (b":scheme", b"https" if is_tls else b"http"),

@@ -18,6 +18,7 @@ from ..deadlines import DeadlineWheel
 from ..http2.connection import Connection
 from ..model.errors import GatewayError, unavailable
 from ..model.message import HeaderList
+from ..model.trace import Trace
 from . import failures
 from .addresses import Addresses
 from .call import Call
@@ -102,10 +103,12 @@ class Channel:
         metadata: HeaderList,
         waits_for_ready: bool = False,
         is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> UnaryCall:
         """Start a unary call of `/package.Service/Method`; await what comes back.
 
-        `deadline_s` is a time of the loop's clock. The metadata must be sendable (`transcoding/headers.py`).
+        `deadline_s` is a time of the loop's clock. The metadata must be sendable (`transcoding/headers.py`). With
+        `trace` every attempt is recorded and sends its own `traceparent`, which must not be in the metadata, too.
         """
         call = UnaryCall(
             self,
@@ -115,6 +118,7 @@ class Channel:
             metadata=metadata,
             waits_for_ready=waits_for_ready,
             is_idempotent=is_idempotent,
+            trace=trace,
         )
         self._place(call)
         return call
@@ -128,6 +132,7 @@ class Channel:
         waits_for_ready: bool = False,
         is_idempotent: bool = False,
         ignores_health: bool = False,
+        trace: Trace | None = None,
     ) -> StreamCall:
         """Start a call with any number of messages each way.
 
@@ -140,6 +145,7 @@ class Channel:
             metadata=metadata,
             waits_for_ready=waits_for_ready,
             is_idempotent=is_idempotent,
+            trace=trace,
         )
         connection = self._addresses.connected() if ignores_health and not self._ready else None
         if connection is not None:

@@ -12,12 +12,14 @@ from ..http2.handlers import Headers
 from ..model.errors import GatewayError, Source
 from ..model.message import HeaderList
 from ..model.status import Code
+from ..model.trace import Trace
 from ..waiting import Pending
 from . import failures
 from .call import Call, CallOwner
 from .call_head import CallHead
 from .compression import IDENTITY
 from .framing import FramingError, MessageReader
+from .spans import count_received
 
 MAX_KEPT_BYTES: Final = 64 * 1024
 """Most that is kept of what was sent, so that it can be sent again; beyond it the call is committed (gRFC A6)."""
@@ -53,6 +55,7 @@ class StreamCall(Call[None]):
         metadata: HeaderList,
         waits_for_ready: bool = False,
         is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> None:
         super().__init__(
             owner,
@@ -61,6 +64,7 @@ class StreamCall(Call[None]):
             metadata=metadata,
             waits_for_ready=waits_for_ready,
             is_idempotent=is_idempotent,
+            trace=trace,
         )
         self._reader = MessageReader(owner.max_message_bytes)
         self._messages: deque[tuple[bool, bytes]] = deque()
@@ -91,6 +95,8 @@ class StreamCall(Call[None]):
             return
         self._keep(data)
         self._drop_if_too_much()
+        if self._span is not None:
+            self._span.sent += 1
         self._can_send = self._connection.send_data(self._stream_id, data)
 
     def _keep(self, data: bytes) -> None:
@@ -179,6 +185,8 @@ class StreamCall(Call[None]):
 
     def _open(self, connection: Connection, headers: Headers) -> int:
         body = b"".join(self._kept)
+        if self._span is not None:
+            self._span.sent = len(self._kept)
         # Set here already: the sender that is woken sends on it before this returns.
         self._stream_id = connection.open_stream(headers, self, body=body or None, end=self._is_send_closed)
         self._drop_if_too_much()
@@ -199,6 +207,8 @@ class StreamCall(Call[None]):
             if is_compressed and self._encoding == IDENTITY:
                 raise FramingError("a compressed message without grpc-encoding")
             self._messages.append((is_compressed, message))
+            if self._span is not None:
+                count_received(self._span)
         if self._messages:
             _wake(self._receiver)
         else:

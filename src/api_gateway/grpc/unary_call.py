@@ -8,6 +8,7 @@ from ..http2.connection import Connection
 from ..http2.handlers import Headers
 from ..model.errors import GatewayError
 from ..model.message import HeaderList
+from ..model.trace import Trace
 from . import failures
 from .call import Call, CallOwner
 from .call_head import CallHead
@@ -32,6 +33,7 @@ class UnaryCall(Call["UnaryCall"]):
         metadata: HeaderList,
         waits_for_ready: bool = False,
         is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> None:
         super().__init__(
             owner,
@@ -40,6 +42,7 @@ class UnaryCall(Call["UnaryCall"]):
             metadata=metadata,
             waits_for_ready=waits_for_ready,
             is_idempotent=is_idempotent,
+            trace=trace,
         )
         self._request = head.encode(message)
         self.message = b""

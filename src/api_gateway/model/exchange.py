@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .message import HeaderList, Request
+from .trace import Trace
 
 
 class Exchange:
@@ -27,6 +28,7 @@ class Exchange:
         "service",
         "span_id",
         "status",
+        "trace",
         "trace_id",
         "trace_sampled",
         "user_id",
@@ -55,6 +57,8 @@ class Exchange:
         self.trace_id = ""
         self.span_id = ""
         self.trace_sampled = False
+        self.trace: Trace | None = None
+        """Its recording; None when its spans are not exported."""
         self.status = 0
         """HTTP status sent, 0 until then."""
         self.attempts = 0

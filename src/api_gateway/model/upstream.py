@@ -7,6 +7,7 @@ from typing import Protocol
 
 from .errors import GatewayError
 from .message import HeaderList
+from .trace import Trace
 
 
 class UnaryReply(Protocol):
@@ -29,9 +30,12 @@ class UpstreamReply(UnaryReply, Protocol):
 class UnaryCaller(Protocol):
     """A channel to one service."""
 
-    def unary(self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList) -> Awaitable[UnaryReply]:
+    def unary(
+        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, trace: Trace | None = None
+    ) -> Awaitable[UnaryReply]:
         """Call `/package.Service/Method` and return what to await. `deadline_s` is monotonic.
 
+        With `trace` every attempt is recorded and sends a `traceparent` of its own, which `metadata` must not have.
         Awaiting raises GatewayError with the gRPC code. To cancel the waiting cancels the call.
         """
 
@@ -81,11 +85,24 @@ class Upstream(UnaryCaller, Protocol):
     """
 
     def unary(
-        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+        self,
+        path: bytes,
+        message: bytes,
+        *,
+        deadline_s: float,
+        metadata: HeaderList,
+        is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> Awaitable[UpstreamReply]:
         """Call as a `UnaryCaller` does."""
 
     def stream(
-        self, path: bytes, *, deadline_s: float, metadata: HeaderList, is_idempotent: bool = False
+        self,
+        path: bytes,
+        *,
+        deadline_s: float,
+        metadata: HeaderList,
+        is_idempotent: bool = False,
+        trace: Trace | None = None,
     ) -> MessageStream:
         """Start a call of `/package.Service/Method` with any number of messages each way. `deadline_s` is monotonic."""

@@ -20,7 +20,7 @@ from ..model.upstream import UnaryCaller
 from .identity import IDENTITY_HEADERS, Identity
 from .jwks import Fetch, JwksSource, KeyFetch, https_fetch
 from .method_policy import MethodPolicies, MethodPolicy, Requirement
-from .questions import Clock, loop_time
+from .questions import Asker, Clock, loop_time
 from .refusal import Reason, Refused, refusal_error
 from .token_keys import ConfiguredKeys, TokenKeys
 from .token_service import TokenService
@@ -67,8 +67,8 @@ class TokenValidator(Protocol):
     keep_s: float
     """How long its answer may be remembered, in seconds, at most until the token expires."""
 
-    def validate(self, token: bytes, digest: bytes, deadline_s: float, now_s: float) -> Verified | Awaitable[Verified]:
-        """Return whose token it is, at once or later. Raises Refused. Times are monotonic."""
+    def validate(self, token: bytes, digest: bytes, asker: Asker) -> Verified | Awaitable[Verified]:
+        """Return whose token it is, at once or later. Raises Refused."""
 
     def is_ready(self, now_s: float) -> bool:
         """Whether it can tell."""
@@ -170,7 +170,7 @@ class Auth:
     async def decide(self, exchange: Exchange, policy: MethodPolicy, now_s: float) -> None:
         """Ask for the policy of a method, then authenticate."""
         try:
-            requirement = await self._policies.learn(policy, self._deadline_s(exchange, now_s), now_s)
+            requirement = await self._policies.learn(policy, self._asker(exchange, now_s))
         except Refused as refused:
             raise self.refuse(refused) from refused
         if requirement is None:
@@ -192,7 +192,7 @@ class Auth:
         if _TOKEN.fullmatch(token) is None:
             raise self.refuse(Refused(Reason.BAD_SCHEME, "not a bearer token"))
         try:
-            verified = self._validator.validate(token, digest, self._deadline_s(exchange, now_s), now_s)
+            verified = self._validator.validate(token, digest, self._asker(exchange, now_s))
         except Refused as refused:
             raise self.refuse(refused) from refused
         if isinstance(verified, Verified):
@@ -224,9 +224,10 @@ class Auth:
             raise self.refuse(Refused(Reason.MISSING_ROLE))
         exchange.metadata.extend(identity.metadata)
 
-    def _deadline_s(self, exchange: Exchange, now_s: float) -> float:
-        """Return when waiting ends: with the request, or, before its deadline is known, with the question."""
-        return exchange.deadline_s or now_s + self._timeout_s
+    def _asker(self, exchange: Exchange, now_s: float) -> Asker:
+        """Return who asks. Waiting ends with the request, or, before its deadline is known, with the question."""
+        # Identities are added when nobody is asked any more: so far the metadata holds ids.
+        return Asker(exchange.deadline_s or now_s + self._timeout_s, now_s, list(exchange.metadata), exchange.trace)
 
     def _make_validator(
         self, service: UnaryCaller | None, fetch_keys: Fetch | None, wall_clock: Callable[[], float]

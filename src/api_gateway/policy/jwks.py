@@ -8,10 +8,12 @@ import math
 import random
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 from typing import Final
 
 from ..config.settings import JwtSettings
+from ..model.trace import Trace
 from .jwks_fetch import JwksLocation, fetch
 from .questions import Clock, Questions, loop_time
 from .refusal import Refused
@@ -32,6 +34,12 @@ class KeyFetch:
     """Why it failed; empty when it did not."""
     problems: tuple[str, ...] = ()
     """Keys of the set that were left out, private ones among them."""
+    url: str = field(default="", compare=False)
+    """What was fetched, without its query."""
+    started_s: float = field(default=0.0, compare=False)
+    ended_s: float = field(default=0.0, compare=False)
+    trace: Trace | None = field(default=None, compare=False)
+    """Recording of the request for which it was made; None when it came due by itself, or none is recorded."""
 
 
 Fetch = Callable[[], Awaitable[bytes]]
@@ -55,6 +63,7 @@ class JwksSource:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._algorithms = frozenset[str](settings.algorithms)
+        self._url = (settings.jwks_url or "").partition("?")[0]
         self._refresh_s = settings.jwks_refresh_seconds
         self._stale_s = settings.jwks_stale_seconds
         self._fetch = fetch
@@ -77,12 +86,16 @@ class JwksSource:
         """Whether an unknown key id may cause a fetch now, or wait for the one under way."""
         return len(self._questions) > 0 or now_s - self._attempted_at_s >= COOL_DOWN_S
 
-    async def refresh(self, deadline_s: float | None) -> None:
+    async def refresh(self, deadline_s: float | None, trace: Trace | None = None) -> None:
         """Fetch the set, or wait for the fetch under way. A failure changes nothing and is not raised.
 
         Raises Refused(DEADLINE) when `deadline_s` comes first.
         """
-        await self._questions.ask("keys", self._load, deadline_s)
+
+        async def load() -> None:
+            await self._load(trace)
+
+        await self._questions.ask("keys", load, deadline_s)
 
     def start(self) -> None:
         """Begin to fetch, now and then on the interval. Needs a running loop."""
@@ -109,13 +122,18 @@ class JwksSource:
             return float(self._refresh_s) * random.uniform(0.9, 1.0)  # noqa: S311  # no secret
         return min(FIRST_RETRY_S * float(1 << min(self._failures - 1, 10)), MAX_RETRY_S)
 
-    async def _load(self) -> None:
+    async def _load(self, trace: Trace | None) -> None:
         self._attempted_at_s = self._clock()
+        started_s = monotonic()
+
+        def tell(is_ok: bool, detail: str, problems: tuple[str, ...] = ()) -> None:
+            self._on_fetch(KeyFetch(is_ok, detail, problems, self._url, started_s, monotonic(), trace))
+
         try:
             keys = parse_key_set(await self._fetch(), self._algorithms)
         except Exception as error:  # noqa: BLE001, RUF100  # whatever fails here, the last good set serves and the next try comes
             self._failures += 1
-            self._on_fetch(KeyFetch(False, str(error) or type(error).__name__))
+            tell(False, str(error) or type(error).__name__)
             return
         before = self._keys
         self._failures = 0
@@ -123,7 +141,7 @@ class JwksSource:
         self._loaded_at_s = self._clock()
         if before is not None and keys.fingerprints() != before.fingerprints():
             self._on_change(keys)
-        self._on_fetch(KeyFetch(True, "", keys.problems))
+        tell(True, "", keys.problems)
 
 
 def https_fetch(settings: JwtSettings) -> Fetch:

@@ -10,7 +10,7 @@ from ..model.errors import GatewayError, Source
 from ..model.status import Code
 from ..model.upstream import UnaryCaller
 from .contracts import GET_AUTH_POLICY, PolicyAnswer, decode_policy_answer, encode_policy_request
-from .questions import Clock, Questions, loop_time
+from .questions import Asker, Clock, Questions, loop_time
 from .refusal import Reason, Refused
 
 DEFAULT_TTL_S: Final = 300.0
@@ -76,7 +76,7 @@ class MethodPolicies:
         policy.caller = caller
         return policy
 
-    async def learn(self, policy: MethodPolicy, deadline_s: float, now_s: float) -> Requirement:
+    async def learn(self, policy: MethodPolicy, asker: Asker) -> Requirement:
         """Return the requirement of a method whose answer ran out, asking its backend.
 
         Raises Refused: POLICY_UNAVAILABLE when the backend cannot be asked and nothing usable is known, DEADLINE,
@@ -84,13 +84,13 @@ class MethodPolicies:
         """
 
         async def ask() -> Requirement:
-            return await self._ask(policy)
+            return await self._ask(policy, asker)
 
-        if policy.is_stale and now_s < policy.usable_until_s:
+        if policy.is_stale and asker.now_s < policy.usable_until_s:
             # The last question failed: nobody waits for the next one while the old answer may serve.
             self._questions.begin(policy.key, ask)
             return policy.requirement
-        return await self._questions.ask(policy.key, ask, deadline_s)
+        return await self._questions.ask(policy.key, ask, asker.deadline_s)
 
     def forget(self) -> None:
         """Ask again for every method at its next request. Old answers still serve if that fails."""
@@ -101,11 +101,15 @@ class MethodPolicies:
         """Give up open questions."""
         await self._questions.aclose()
 
-    async def _ask(self, policy: MethodPolicy) -> Requirement:
+    async def _ask(self, policy: MethodPolicy, asker: Asker) -> Requirement:
         clock = self._clock
         try:
             reply = await policy.caller.unary(
-                GET_AUTH_POLICY, policy.request, deadline_s=clock() + self._timeout_s, metadata=[]
+                GET_AUTH_POLICY,
+                policy.request,
+                deadline_s=clock() + self._timeout_s,
+                metadata=asker.metadata,
+                trace=asker.trace,
             )
             answer = decode_policy_answer(reply.message)
         except GatewayError as error:

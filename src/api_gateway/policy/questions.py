@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from ..model.message import HeaderList
+from ..model.trace import Trace
 from .refusal import Reason, Refused
 
 A = TypeVar("A")
@@ -17,6 +20,19 @@ Question = Callable[[], Awaitable[A]]
 """Asks; returns the answer or raises Refused. It must end by itself within the time its owner allows."""
 Clock = Callable[[], float]
 """Monotonic time, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """The request that a question is asked for; of many that wait for one answer, the first."""
+
+    deadline_s: float
+    """When it waits no longer."""
+    now_s: float
+    metadata: HeaderList = field(default_factory=list)
+    """What those who are asked learn of it: its ids."""
+    trace: Trace | None = None
+    """Its recording; None when its spans are not exported."""
 
 
 def loop_time() -> float:

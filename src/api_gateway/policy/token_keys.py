@@ -6,7 +6,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from .questions import Clock, loop_time
+from ..model.trace import Trace
+from .questions import Asker, Clock, loop_time
 from .refusal import Reason, Refused
 from .tokens.key_set import KeySet, UnknownKeyId
 from .tokens.verifier import JwtVerifier, Verified
@@ -21,7 +22,7 @@ class KeySource(Protocol):
     def may_refresh(self, now_s: float) -> bool:
         """Whether `refresh` may be called now, because a token names an unknown key."""
 
-    async def refresh(self, deadline_s: float | None) -> None:
+    async def refresh(self, deadline_s: float | None, trace: Trace | None = None) -> None:
         """Get a newer set if there is one. Raises Refused(DEADLINE)."""
 
     def start(self) -> None:
@@ -45,7 +46,7 @@ class ConfiguredKeys:
         """Return False: there is nothing newer."""
         return False
 
-    async def refresh(self, deadline_s: float | None) -> None:
+    async def refresh(self, deadline_s: float | None, trace: Trace | None = None) -> None:
         """Do nothing."""
 
     def start(self) -> None:
@@ -69,16 +70,16 @@ class TokenKeys:
         self._source = source
         self._wall_clock = wall_clock
 
-    def validate(self, token: bytes, digest: bytes, deadline_s: float, now_s: float) -> Verified | Awaitable[Verified]:
+    def validate(self, token: bytes, digest: bytes, asker: Asker) -> Verified | Awaitable[Verified]:
         """Return whose token it is: at once, unless it names an unknown key and newer keys may be asked for.
 
-        Raises Refused. Times are monotonic.
+        Raises Refused.
         """
         try:
-            return self._check(token, now_s)
+            return self._check(token, asker.now_s)
         except UnknownKeyId:
-            if self._source.may_refresh(now_s):
-                return self._check_with_newer_keys(token, deadline_s)
+            if self._source.may_refresh(asker.now_s):
+                return self._check_with_newer_keys(token, asker)
             raise
 
     def is_ready(self, now_s: float) -> bool:
@@ -99,6 +100,6 @@ class TokenKeys:
             raise Refused(Reason.KEYS_UNAVAILABLE)
         return self._verifier.verify(token, keys, self._wall_clock())
 
-    async def _check_with_newer_keys(self, token: bytes, deadline_s: float) -> Verified:
-        await self._source.refresh(deadline_s)
+    async def _check_with_newer_keys(self, token: bytes, asker: Asker) -> Verified:
+        await self._source.refresh(asker.deadline_s, asker.trace)
         return self._check(token, self._clock())

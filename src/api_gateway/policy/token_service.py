@@ -10,7 +10,7 @@ from ..model.status import Code
 from ..model.upstream import UnaryCaller
 from .contracts import VALIDATE_TOKEN, decode_token_answer, encode_token_request
 from .identity import encode_claims, make_identity
-from .questions import Clock, Questions, loop_time
+from .questions import Asker, Clock, Questions, loop_time
 from .refusal import Reason, Refused
 from .tokens.compact import parse_compact
 from .tokens.strict_json import parse_object
@@ -31,17 +31,17 @@ class TokenService:
         self._timeout_s = timeout_s
         self._questions: Questions[Verified] = Questions(max_open=MAX_OPEN)
 
-    async def validate(self, token: bytes, digest: bytes, deadline_s: float, now_s: float) -> Verified:
+    async def validate(self, token: bytes, digest: bytes, asker: Asker) -> Verified:
         """Return whose token it is.
 
         Raises Refused: REJECTED by the service, IDENTITY, VALIDATOR_UNAVAILABLE, OVERLOADED, or DEADLINE when
-        `deadline_s` (monotonic) comes first.
+        the asker's deadline comes first.
         """
 
         async def ask() -> Verified:
-            return await self._ask(token)
+            return await self._ask(token, asker)
 
-        return await self._questions.ask(digest, ask, deadline_s)
+        return await self._questions.ask(digest, ask, asker.deadline_s)
 
     def is_ready(self, now_s: float) -> bool:
         """Return True: a service that cannot be reached is found out by asking."""
@@ -54,14 +54,15 @@ class TokenService:
         """Give up open questions."""
         await self._questions.aclose()
 
-    async def _ask(self, token: bytes) -> Verified:
+    async def _ask(self, token: bytes, asker: Asker) -> Verified:
         text = token.decode("ascii")
         try:
             reply = await self._caller.unary(
                 VALIDATE_TOKEN,
                 encode_token_request(text),
                 deadline_s=self._clock() + self._timeout_s,
-                metadata=[],
+                metadata=asker.metadata,
+                trace=asker.trace,
             )
             answer = decode_token_answer(reply.message)
         except GatewayError as error:

@@ -186,6 +186,18 @@ DROPPED_LINES: Final = Family(
     kind=Kind.COUNTER,
     meaning="Log lines lost because nobody took them.",
 )
+SPANS_EXPORTED: Final = Family(
+    name="api_gateway_spans_exported_total",
+    kind=Kind.COUNTER,
+    meaning="Spans that the collector took.",
+)
+SPANS_DROPPED: Final = Family(
+    name="api_gateway_spans_dropped_total",
+    kind=Kind.COUNTER,
+    labels=("reason",),
+    meaning="Spans lost on their way to the collector.",
+    max_series=16,
+)
 LOOP_LAG: Final = Family(
     name="api_gateway_event_loop_lag_seconds",
     kind=Kind.MAX_GAUGE,
@@ -240,6 +252,8 @@ CATALOGUE: Final = {
         CONFLICTS,
         UNMAPPED,
         DROPPED_LINES,
+        SPANS_EXPORTED,
+        SPANS_DROPPED,
         LOOP_LAG,
         CPU,
         MEMORY,

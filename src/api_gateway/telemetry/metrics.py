@@ -159,6 +159,14 @@ class Metrics:
         """Return the counter of retries of calls to a service; `result` is one that `grpc/retries.py` reports."""
         return self._bind(catalogue.RETRIES, service, result)
 
+    def exported_spans(self) -> Series:
+        """Return the counter of spans that the collector took."""
+        return self._bind(catalogue.SPANS_EXPORTED)
+
+    def dropped_spans(self, reason: str) -> Series:
+        """Return the counter of spans that were lost; `reason` is one that `span_export.py` reports."""
+        return self._bind(catalogue.SPANS_DROPPED, reason)
+
     def auth_failures(self, reason: str) -> Series:
         """Return the counter of one reason; reasons are constants of ours, never parts of a request."""
         return self._bind(catalogue.AUTH_FAILURES, reason)

@@ -24,6 +24,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from .sampling import Sampling
+
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _LIST_MEMBER: Final = re.compile(
     r"([a-z0-9][a-z0-9_\-*/@]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
@@ -63,25 +65,27 @@ class TraceContext(NamedTuple):
         return bool(self.flags & _SAMPLED)
 
 
-def continue_trace(headers: Mapping[bytes, bytes], *, is_root_sampled: bool) -> TraceContext:
+def continue_trace(headers: Mapping[bytes, bytes], sampling: Sampling) -> TraceContext:
     """Continue the caller's trace, or begin one when there is none or its header is invalid (section 4.3).
 
     `headers` are those of a request, repeated fields joined by commas: two `traceparent` headers are thereby invalid.
-    `is_root_sampled` decides for traces that begin here; a continued trace keeps its caller's decision.
+    `sampling` decides for traces that begin here, and for others unless their caller's decision stands.
     """
     header = headers.get(b"traceparent")
     if header is not None:
         parsed = parse_traceparent(header)
         if parsed is not None:
             trace_id, parent_span_id, flags = parsed
+            if not sampling.follows_parent:
+                flags = flags & ~_SAMPLED | int(sampling.picks(trace_id))
             state = headers.get(b"tracestate")
             tracestate = parse_tracestate(state) if state else ""
             return TraceContext(trace_id, new_span_id(), parent_span_id, flags, tracestate)
     ids = _random.randbytes(24).hex()
     trace_id, span_id = ids[:32], ids[32:]
     if trace_id == _NO_TRACE or span_id == _NO_SPAN:
-        return continue_trace({}, is_root_sampled=is_root_sampled)
-    return TraceContext(trace_id, span_id, "", _SAMPLED if is_root_sampled else 0, "")
+        return continue_trace({}, sampling)
+    return TraceContext(trace_id, span_id, "", int(sampling.picks(trace_id)), "")
 
 
 def parse_traceparent(header: bytes) -> tuple[str, str, int] | None:

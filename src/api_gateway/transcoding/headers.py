@@ -15,11 +15,10 @@ _ALWAYS_FORWARDED: Final[dict[bytes, bytes]] = {
     b"authorization": b"authorization",
     b"accept-language": b"accept-language",
     b"user-agent": b"x-forwarded-user-agent",
-    b"tracestate": b"tracestate",
     b"baggage": b"baggage",
     b"host": b"x-forwarded-host",
 }
-"""Request headers that become metadata, by the key they get. `traceparent` and `x-request-id` are made anew."""
+"""Request headers that become metadata, by the key they get. `x-request-id` and those of the trace are made anew."""
 
 _PROTO: Final = ((b"x-forwarded-proto", b"http"), (b"x-forwarded-proto", b"https"))
 """By whether the client's connection is encrypted."""

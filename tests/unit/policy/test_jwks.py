@@ -12,6 +12,7 @@ import pytest
 from api_gateway.config.settings import JwtSettings
 from api_gateway.policy.jwks import COOL_DOWN_S, JwksSource, KeyFetch, https_fetch
 from api_gateway.policy.jwks_fetch import FetchError
+from api_gateway.policy.questions import Asker
 from api_gateway.policy.refusal import Reason, Refused
 from api_gateway.policy.token_keys import TokenKeys
 from api_gateway.policy.tokens.key_set import KeySet
@@ -72,7 +73,7 @@ class Issuer:
 
     async def validate(self, token: bytes) -> Verified:
         deadline_s = asyncio.get_running_loop().time() + 30
-        found = self.tokens.validate(token, b"", deadline_s, self.clock_s)
+        found = self.tokens.validate(token, b"", Asker(deadline_s, self.clock_s))
         return found if isinstance(found, Verified) else await found
 
     async def refused(self, token: bytes) -> Reason:
@@ -196,7 +197,7 @@ async def test_request_leaves_a_fetch_at_its_deadline() -> None:
     issuer.clock_s += COOL_DOWN_S
     issuer.gate = asyncio.Event()
     pending = issuer.tokens.validate(
-        signed(rsa_key("new"), "RS256"), b"", asyncio.get_running_loop().time() + 0.01, issuer.clock_s
+        signed(rsa_key("new"), "RS256"), b"", Asker(asyncio.get_running_loop().time() + 0.01, issuer.clock_s)
     )
     assert not isinstance(pending, Verified)
     with pytest.raises(Refused) as caught:

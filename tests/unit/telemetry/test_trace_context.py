@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api_gateway.telemetry.sampling import Sampling
 from api_gateway.telemetry.trace_context import (
     continue_trace,
     format_traceparent,
@@ -63,14 +64,14 @@ def test_valid_traceparent(header: str, expected: tuple[str, str, int]) -> None:
 )
 def test_invalid_traceparent_begins_a_new_trace(header: str) -> None:
     assert parse_traceparent(header.encode()) is None
-    context = continue_trace({b"traceparent": header.encode(), b"tracestate": b"a=1"}, is_root_sampled=False)
+    context = continue_trace({b"traceparent": header.encode(), b"tracestate": b"a=1"}, Sampling(0.0))
     assert context.trace_id != TRACE
     assert (context.parent_span_id, context.flags, context.tracestate) == ("", 0, "")
 
 
 def test_valid_trace_is_continued_with_the_callers_decision() -> None:
     headers = {b"traceparent": f"00-{TRACE}-{SPAN}-00".encode(), b"tracestate": b"vendor=x"}
-    context = continue_trace(headers, is_root_sampled=True)
+    context = continue_trace(headers, Sampling(1.0))
     assert (context.trace_id, context.parent_span_id, context.tracestate) == (TRACE, SPAN, "vendor=x")
     assert not context.is_sampled
     assert context.span_id not in (SPAN, "0" * 16)
@@ -78,14 +79,14 @@ def test_valid_trace_is_continued_with_the_callers_decision() -> None:
 
 @pytest.mark.parametrize("is_sampled", [True, False])
 def test_root_follows_our_decision(is_sampled: bool) -> None:
-    context = continue_trace({}, is_root_sampled=is_sampled)
+    context = continue_trace({}, Sampling(float(is_sampled)))
     assert context.is_sampled is is_sampled
     assert re.fullmatch(r"[0-9a-f]{32}", context.trace_id)
     assert re.fullmatch(r"[0-9a-f]{16}", context.span_id)
 
 
 def test_outgoing_header_names_our_span_as_the_parent() -> None:
-    context = continue_trace({b"traceparent": f"00-{TRACE}-{SPAN}-01".encode()}, is_root_sampled=False)
+    context = continue_trace({b"traceparent": f"00-{TRACE}-{SPAN}-01".encode()}, Sampling(0.0))
     assert parse_traceparent(format_traceparent(context)) == (TRACE, context.span_id, 1)
 
 
@@ -125,7 +126,7 @@ def test_long_tracestate_loses_its_longest_members_first_and_then_the_last() -> 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_any_header_gives_a_valid_context(traceparent: bytes, tracestate: bytes) -> None:
-    context = continue_trace({b"traceparent": traceparent, b"tracestate": tracestate}, is_root_sampled=True)
+    context = continue_trace({b"traceparent": traceparent, b"tracestate": tracestate}, Sampling(1.0))
     assert parse_traceparent(format_traceparent(context)) is not None
     assert context.tracestate.isascii()
     assert context.tracestate.isprintable()

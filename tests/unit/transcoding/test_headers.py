@@ -53,9 +53,7 @@ ALWAYS: Pairs = [(b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-proto", b"ht
         pytest.param({b"accept-language": b"de"}, [(b"accept-language", b"de")], id="language"),
         pytest.param({b"user-agent": b"curl/8"}, [(b"x-forwarded-user-agent", b"curl/8")], id="user agent"),
         pytest.param({b"host": b"api.example"}, [(b"x-forwarded-host", b"api.example")], id="host"),
-        pytest.param(
-            {b"tracestate": b"a=b", b"baggage": b"c=d"}, [(b"tracestate", b"a=b"), (b"baggage", b"c=d")], id="trace"
-        ),
+        pytest.param({b"tracestate": b"a=b", b"baggage": b"c=d"}, [(b"baggage", b"c=d")], id="trace"),
         pytest.param({b"grpc-metadata-tenant": b"t1"}, [(b"tenant", b"t1")], id="custom"),
         pytest.param({b"grpc-metadata-a": b"x\ty"}, [(b"a", b"x y")], id="tab"),
         pytest.param({b"accept-language": b"d\te"}, [(b"accept-language", b"d e")], id="tab in a forwarded one"),
