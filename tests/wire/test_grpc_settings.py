@@ -177,6 +177,7 @@ async def test_a_peer_that_never_sends_settings(listener: ScriptedPeer) -> None:
         assert [reason for reason, _ in channel.seen.failed] == [
             f"127.0.0.1:{listener.port}: no connection within 0.05 s"
         ]
+        await (await listener.accept()).closed()
 
 
 # PING and what nobody knows

@@ -100,10 +100,18 @@ async def test_the_systems_authorities_without_a_file(authority: Authority) -> N
 
 @pytest.mark.parametrize("alpn", [(), ("http/1.1",)], ids=["none", "another"])
 @pytest.mark.parametrize("is_quick", [True, False], ids=["with the handshake", "later"])
-async def test_alpn_is_required(authority: Authority, alpn: tuple[str, ...], is_quick: bool) -> None:
-    """G60: a peer that speaks HTTP/2 and did not agree on it gets no call, however quick its SETTINGS are."""
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_alpn_is_required(
+    authority: Authority, alpn: tuple[str, ...], is_quick: bool, version: ssl.TLSVersion
+) -> None:
+    """G60: a peer that speaks HTTP/2 and did not agree on it gets no call, however quick its SETTINGS are.
+
+    With TLS 1.2 the server speaks last in the handshake, so they may come with its end.
+    """
     manners = Manners() if is_quick else Manners().silent()
-    async with ScriptedPeer(manners, tls=authority.issue(DOMAIN).server_context(alpn=alpn)) as peer:
+    context = authority.issue(DOMAIN).server_context(alpn=alpn)
+    context.maximum_version = version
+    async with ScriptedPeer(manners, tls=context) as peer:
         reason = await reason_of(target(peer, authority))
         assert "did not agree on HTTP/2 by ALPN" in reason
         assert all(connection.requests == {} for connection in peer.connections)
@@ -119,6 +127,24 @@ async def test_old_tls(authority: Authority) -> None:
         connection = await peer.accept()
         await connection.in_step()
         assert connection.tls.version() == "TLSv1.2"
+
+
+@pytest.mark.parametrize("domain", [".backend.test", "a" * 64 + ".test"], ids=["dot", "long"])
+async def test_a_domain_that_no_certificate_can_have(authority: Authority, domain: str) -> None:
+    """G59: UNAVAILABLE with a reason, whatever Python makes of it; nothing is opened that nobody would close."""
+    async with ScriptedPeer(tls=authority.issue(DOMAIN).server_context()) as peer:
+        assert await reason_of(target(peer, authority, domain))
+        assert peer.connections == []
+
+
+async def test_nothing_but_h2_is_offered(authority: Authority) -> None:
+    """G60: a server that would rather speak HTTP/1.1 has no choice."""
+    context = authority.issue(DOMAIN).server_context(alpn=("http/1.1", "h2"))
+    async with ScriptedPeer(tls=context) as peer, channel_to(target(peer, authority)) as channel:
+        channel.channel.connect()
+        connection = await peer.accept()
+        await connection.in_step()
+        assert connection.tls.selected_alpn_protocol() == "h2"
 
 
 # Client certificates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from typing import Final
 
 from ..http2.connection import Connection
@@ -42,6 +43,9 @@ class Dialer:
         Raises OSError, TlsError, or ValueError for a name that no certificate can have.
         """
         context = self._contexts.context() if self._contexts is not None else None
+        if context is not None:
+            # A name that no certificate can have is refused here; the loops would forget a socket over it.
+            context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=address.server_name)
         transport, _ = await self._loop.create_connection(
             lambda: connection,
             address.host,

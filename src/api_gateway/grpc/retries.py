@@ -13,8 +13,6 @@ from typing import Any, Final, Protocol
 
 from ..model.errors import GatewayError
 
-MAX_ATTEMPTS: Final = 5
-"""Most attempts that a policy may allow (gRFC A6)."""
 JITTER: Final = 0.2
 """Delays are multiplied with something between 0.8 and 1.2."""
 MAX_PUSHBACK_DIGITS: Final = 9

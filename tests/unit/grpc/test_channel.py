@@ -42,6 +42,11 @@ async def refused_channel(options: ChannelOptions | None = None) -> AsyncIterato
 # Backoff
 
 
+def test_numbers_of_grpc() -> None:
+    """G56: an attempt may take 20 s, and 120 s are the longest wait, unless a channel is told otherwise."""
+    assert (ChannelOptions().connect_timeout_s, ChannelOptions().max_backoff_s) == (20, 120)
+
+
 def test_backoff_grows_by_its_factor_up_to_its_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """G56: 1 s, times 1.6, at most 120 s, measured without jitter while a call waits."""
     monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)

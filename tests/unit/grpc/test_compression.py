@@ -69,6 +69,8 @@ def test_a_bomb_takes_no_more_than_the_limit(encoding: bytes, size_bytes: int) -
 
 
 GOOD = gzip.compress(b"hello" * 100)
+SLICE_LONG = gzip.compress(bytes(range(256)) * 63 + bytes(233), 0)
+"""Not compressed at all, so that it ends where a slice of input does."""
 BROKEN = {
     "nothing": b"",
     "not gzip": b"hello",
@@ -80,6 +82,7 @@ BROKEN = {
     "something behind": GOOD + b"x",
     "another member": GOOD + GOOD,
     "something far behind": GOOD + bytes(20_000),
+    "something behind a whole slice": SLICE_LONG + b"x",
     "zlib format": zlib.compress(b"hello"),
 }
 
@@ -98,6 +101,12 @@ def test_damaged_gzip_is_a_message_or_a_framing_error(message: bytes, at: int, d
     bad = good[:at] + damage + good[at + len(damage) :]
     with contextlib.suppress(FramingError):
         assert len(decompress(b"gzip", bad, 500)) <= 500
+
+
+def test_a_message_that_ends_with_a_slice() -> None:
+    """G64: nothing behind it, nothing wrong."""
+    assert len(SLICE_LONG) == 16_384
+    assert decompress(b"gzip", SLICE_LONG, LIMIT_BYTES) == gzip.decompress(SLICE_LONG)
 
 
 def test_names() -> None:

@@ -216,6 +216,49 @@ def test_a_watch_that_fails_is_unhealthy_and_tried_again(how: str) -> None:
     run_in_virtual_time(scenario())
 
 
+def test_backoff_of_a_watch_grows_and_a_message_starts_it_over() -> None:
+    """G65: 1 s, times 1.6; after any answer, 1 s again."""
+
+    async def scenario() -> None:
+        async with watched() as (_, channel, connection):
+            waits_s: list[float] = []
+            for number in range(5):
+                before_s = channel.loop.time()
+                request = await watch_on(connection)
+                waits_s.append(channel.loop.time() - before_s)
+                if number == 3:
+                    connection.send(connection.head(request.stream_id), data(request.stream_id, verdict(SERVING)))
+                    connection.send(connection.trailers(request.stream_id, status=b"2"))
+                else:
+                    connection.send(connection.trailers_only(request.stream_id, status=b"2"))
+                await connection.in_step()
+            for wait_s, expected_s in zip(waits_s[1:], [1, 1.6, 2.56, 1], strict=True):
+                assert 0.75 * expected_s < wait_s < 1.25 * expected_s
+
+    run_in_virtual_time(scenario())
+
+
+def test_a_new_connection_is_not_ready_because_the_last_one_was() -> None:
+    """G65: after a reconnect calls wait for the first SERVING again."""
+
+    async def scenario() -> None:
+        async with watched() as (peer, channel, connection):
+            await open_watch(connection, SERVING)
+            await connection.in_step()
+            connection.abort()
+            await channel.seen.wait_until(lambda: bool(channel.seen.lost))
+            call = channel.unary()
+            second = await peer.accept()
+            request = await watch_on(second)
+            await second.in_step()
+            assert (channel.channel.state, channel.channel.queued_calls) == (State.CONNECTING, 1)
+            second.send(second.head(request.stream_id), data(request.stream_id, verdict(SERVING)))
+            await answer(second)
+            await finished(call)
+
+    run_in_virtual_time(scenario())
+
+
 def test_a_watch_that_is_cut_after_it_had_answered_takes_nothing_away() -> None:
     """A proxy's limit on long streams is no sign of bad health: asked again, and calls go on meanwhile."""
 

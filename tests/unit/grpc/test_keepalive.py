@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -42,7 +43,9 @@ async def end_of(call: UnaryCall) -> int:
 
 
 def test_off_by_default() -> None:
-    """G51."""
+    """G51: and 20 s to answer where only the interval is given."""
+    assert (ChannelOptions().keepalive_interval_s, ChannelOptions().keepalive_timeout_s) == (0, 20)
+    assert not ChannelOptions().keepalive_without_calls
 
     async def scenario() -> None:
         async with ScriptedPeer() as peer, channel_to(peer.endpoint) as channel:
@@ -124,6 +127,41 @@ def test_without_calls(without_calls: bool) -> None:
             await asyncio.sleep(100)
             assert pings(connection) == (1 if without_calls else 0)
             assert len(channel.seen.lost) == (1 if without_calls else 0)
+
+    run_in_virtual_time(scenario())
+
+
+def test_a_watch_of_health_is_no_call() -> None:
+    """G51, G65: a connection with nothing but the watch is not asked; with a call beside it, it is."""
+
+    async def scenario() -> None:
+        options = replace(KEEPALIVE, health_service="")
+        async with ScriptedPeer(DEAF) as peer, channel_to(peer.endpoint, options) as channel:
+            connection = await connected(channel, peer)
+            await connection.request()
+            await asyncio.sleep(100)
+            assert (pings(connection), channel.seen.lost) == (0, [])
+            call = channel.unary(timeout_s=10_000)
+            await connection.request()
+            await asyncio.sleep(11)
+            assert pings(connection) == 1
+            call.cancel()
+
+    run_in_virtual_time(scenario())
+
+
+def test_a_lost_connection_is_asked_no_more() -> None:
+    """G51: its timer goes with it, not an interval later."""
+
+    async def scenario() -> None:
+        async with ScriptedPeer() as peer, channel_to(peer.endpoint, KEEPALIVE) as channel:
+            connection = await connected(channel, peer)
+            (life,) = next(iter(channel.channel._addresses._subchannels.values()))._lives.values()
+            assert life.keepalive is not None
+            assert life.keepalive._timer is not None
+            connection.abort()
+            await channel.seen.wait_until(lambda: bool(channel.seen.lost))
+            assert life.keepalive._timer is None
 
     run_in_virtual_time(scenario())
 

@@ -180,6 +180,21 @@ def test_a_resolver_that_does_not_answer() -> None:
     run_in_virtual_time(scenario())
 
 
+def test_one_address_under_two_names_is_two_with_tls() -> None:
+    """G60: a connection that was verified for one name is never used for the other; in plaintext they are the same."""
+
+    async def scenario() -> None:
+        names = NameServer(a=[("10.0.0.1", 1)], b=[("10.0.0.1", 1)])
+        for scheme, server_names in (("https", ["a", "b"]), ("http", [""])):
+            asker = Asker(names, f"{scheme}://a:1", f"{scheme}://b:1")
+            asker.resolver.resolve()
+            await asker.settled()
+            assert [address.server_name for address in asker.resolver._chosen] == server_names
+            await asker.resolver.aclose()
+
+    run_in_virtual_time(scenario())
+
+
 def test_of_a_large_set_some_are_used_and_kept() -> None:
     """At most `MAX_ADDRESSES`, at random; the next answer does not shuffle them."""
 

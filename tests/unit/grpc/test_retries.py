@@ -9,6 +9,7 @@ import pytest
 
 from api_gateway.grpc.call import Call
 from api_gateway.grpc.retries import Retries, RetryBudget, RetryPolicy
+from api_gateway.grpc.stream_call import MAX_KEPT_BYTES
 from api_gateway.model.errors import GatewayError, unavailable
 from api_gateway.model.status import Code
 from tests.support.h2_frames import Error, Kind, data, headers, rst_stream
@@ -61,6 +62,10 @@ def test_the_budget_of_grpc() -> None:
     for _ in range(100):
         budget.failed()
     assert budget.tokens == 0
+    generous = RetryBudget(10, 3)
+    generous.failed()
+    generous.succeeded()
+    assert generous.tokens == 10
 
 
 def test_the_budget_keeps_retries_to_a_tenth() -> None:
@@ -107,6 +112,19 @@ class Waiting:
         self.error = error
 
 
+def test_backoff_starts_over_after_pushback() -> None:
+    """G61: gRFC A6, "Pushback": the delay after one that the backend chose is the first one."""
+    loop = ManualLoop()
+    retries = Retries(RetryPolicy(max_attempts=9), loop=loop.as_loop(), place=lambda _: None, on_result=lambda _: None)
+    call, delays_s = Waiting(), []
+    for pushback in (None, None, b"10", None):
+        assert retries.try_again(call, pushback)
+        delays_s.append(timer_s(retries, call) - loop.time())
+        retries.forget(call)
+    for delay_s, expected_s in zip(delays_s, [0.05, 0.1, 0.01, 0.05], strict=True):
+        assert 0.8 * expected_s <= delay_s <= 1.2 * expected_s
+
+
 def timer_s(retries: Retries, call: Waiting) -> float:
     timer: Any = retries._timers[call]
     when_s: float = timer.when_s
@@ -134,6 +152,7 @@ def test_a_refused_call_is_tried_again_after_a_delay(link: MemoryLink, kind: str
     """G61: Trailers-Only with UNAVAILABLE; the second attempt says so and brings the same message."""
     call = start(link, kind)
     first = link.frames(Kind.DATA)
+    assert not [name for name, _ in link.heads[1] if name == b"grpc-previous-rpc-attempts"]
     link.feed(stated(link, 1, (b"x-of-the-first", b"1")))
     assert (call.done(), call.is_waiting, link.owner.retried) == (False, True, [])
     link.loop.advance(0.049)
@@ -166,6 +185,7 @@ def test_attempts_end_with_the_last_error(link: MemoryLink, kind: str) -> None:
     assert (b"grpc-previous-rpc-attempts", b"2") in link.heads[5]
     link.feed(stated(link, 5))
     assert (error_of(call).code, error_of(call).attempts) == (Code.UNAVAILABLE, 3)
+    assert link.owner.retries._budget.tokens == 97, "G62: the last attempt takes a token too"
     assert link.owner.results == ["failed", "failed"]
     nothing_left(link)
 
@@ -217,9 +237,19 @@ def test_what_is_not_tried_again(link: MemoryLink, kind: str, cause: str) -> Non
     nothing_left(link)
 
 
+def test_a_stream_that_sent_too_much_is_not_tried_again(link: MemoryLink) -> None:
+    """G61: what is no longer kept cannot be sent again: the call is committed."""
+    call = link.stream(is_idempotent=True)
+    assert Ended(call.send(bytes(MAX_KEPT_BYTES))).is_done
+    link.frames()
+    link.feed(stated(link, 1))
+    assert (error_of(call).code, call.is_waiting, link.owner.results) == (Code.UNAVAILABLE, False, [])
+    nothing_left(link)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_calls_with_effects_are_not_tried_again(link: MemoryLink, kind: str) -> None:
-    """semantics 31."""
+    """semantics 31, G61: UNAVAILABLE says nothing about what the backend has done."""
     call: Call[Any] = link.unary(b"x") if kind == "unary" else link.stream()
     link.frames()
     link.feed(stated(link, 1))
