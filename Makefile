@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled fuzz check format compile bench faults guard lock docs clean
+.PHONY: help demo test test-compiled fuzz fuzz-codec check format compile bench faults guard lock docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test-compiled: build/compiled/.stamp ## The tests of the request path once more,
 
 fuzz: $(VENV)/.dev ## Play mutated answers of servers to the gRPC client for half an hour (ARGS="--seconds 60 --seed 7")
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+fuzz-codec: build/compiled/.stamp ## Hold the native JSON codec against the plain one for ten minutes (ARGS="--seconds 60 --seed 7")
+	PYTHONPATH=build/compiled:. $(BIN)/python -m tests.fuzz.codec $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types and imports, without tests
 	$(BIN)/ruff format --check .

@@ -1,1 +1,1 @@
-"""Fuzzing of the client side: mutated bytes of servers against the real channel, connection and calls."""
+"""Fuzzing: mutated bytes of servers against the real gRPC client, and the two JSON codecs beside each other."""
