@@ -89,6 +89,23 @@ async def test_client_and_server_streams_work_over_a_socket_too(gateway: Running
         assert await client.closed() == (1000, "OK")
 
 
+async def test_semantics_10_query_goes_into_the_first_message_and_a_frame_goes_over_it(gateway: RunningGateway) -> None:
+    """Browsers name in the address what a conversation is about. The rule has no body."""
+    async with WebSocketClient(gateway.port) as client:
+        await client.open("/chat?text=query&seed=7&item.tags=a")
+        await client.send({"text": "frame", "item": {"tags": ["b"]}})
+        first = await client.message()
+        await client.send({})
+        second = await client.message()
+    assert (first["text"], first["seed"], first["item"]["tags"]) == ("frame", "7", ["a", "b"])
+    assert not {"text", "seed", "item"} & second.keys()
+    async with WebSocketClient(gateway.port) as client:
+        await client.open("/chat?nonsense=1")
+        await client.send({})
+        assert "nonsense" in (await client.message())["error"]["message"]
+        assert (await client.closed())[0] == 4003
+
+
 @pytest.mark.parametrize("goodbye", ["reset", "close"])
 async def test_semantics_26_client_that_goes_away_cancels(
     gateway: RunningGateway, backend: Backend, goodbye: str

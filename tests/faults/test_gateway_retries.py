@@ -32,8 +32,13 @@ def gateway(backend: Backend) -> Iterator[RunningGateway]:
 
 @pytest.mark.parametrize(
     ("verb", "path", "attempts"),
-    [("GET", "/echo/v1/echo/", 2), ("GET", "/echo/v1/stream?id=", 2), ("POST", "/echo/v1/echo", 1)],
-    ids=["unary", "stream", "with effects"],
+    [
+        ("GET", "/echo/v1/echo/", 2),
+        ("GET", "/echo/v1/stream?id=", 2),
+        ("GET", "/echo/v1/chat?id=", 1),
+        ("POST", "/echo/v1/echo", 1),
+    ],
+    ids=["unary", "stream", "stream of requests", "with effects"],
 )
 def test_a_backend_that_is_unavailable(
     gateway: RunningGateway, backend: Backend, verb: str, path: str, attempts: int

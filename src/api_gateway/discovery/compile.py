@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import partial
 
 from ..config.settings import BodyLimitSettings, Settings
 from ..model.policy import Policy
@@ -14,7 +13,7 @@ from ..routing.route import Route
 from ..routing.table import RouteTable
 from ..schema import Schema
 from ..telemetry.metrics import Metrics
-from ..transcoding.binding import compile_binding
+from ..transcoding.binding import compile_binding, compile_frames
 from ..transcoding.json_codec import compile_encoder
 from .plan import Plan, PlannedRoute
 
@@ -75,22 +74,21 @@ class RouteCompiler:
             timeout_ms = min(planned.timeout_ms or service.timeout_ms, settings.server.request_timeout_ms)
         else:
             timeout_ms = planned.timeout_ms or service.stream_timeout_ms
-        bind = partial(
-            compile_binding,
+        binding = compile_binding(
             method,
             planned.variables,
+            body=planned.body,
             settings=service.transcoding,
             registry=schema.registry,
             verb=planned.verb,
         )
-        binding = bind(body=planned.body)
         encoder = compile_encoder(
             method, response_body=planned.response_body, settings=service.transcoding, registry=schema.registry
         )
-        frames = None
-        if not (method.is_unary or binding.is_raw or encoder.is_raw):
+        frames = None if method.is_unary or binding.is_raw or encoder.is_raw else binding
+        if frames is not None and method.is_client_streaming and not binding.takes_body:
             # A rule without a body says nothing about frames: each is a whole message then.
-            frames = bind(body="*") if method.is_client_streaming and not binding.takes_body else binding
+            frames = compile_frames(method, planned.variables, settings=service.transcoding, registry=schema.registry)
         self._metrics.route(planned.template.text, planned.verb, self._metrics.calls(name, method.full_name))
         return Route(
             template=planned.template.text,

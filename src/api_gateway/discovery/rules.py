@@ -27,7 +27,7 @@ def plan_rule(
     """Plan the route of one rule. `rename` tells which field a variable binds where it is not called like the field.
 
     Its calls may be tried again when `is_idempotent` says so; without it GET may, and what the schema declares to be
-    idempotent (semantics 31).
+    idempotent (semantics 31). A stream of requests never may: what the client sent is not kept.
 
     Raises ValueError with a reason for people when the HTTP method, the template or a field is wrong.
     """
@@ -35,6 +35,7 @@ def plan_rule(
     if _HTTP_METHOD.fullmatch(verb) is None:
         raise ValueError(f'"{rule.verb}" is not an HTTP method')
     template = parse_template(rule.template)
+    may_repeat = verb == "GET" or method.is_idempotent if is_idempotent is None else is_idempotent
     return PlannedRoute(
         service=service,
         method=method,
@@ -44,7 +45,7 @@ def plan_rule(
         body=_resolve_body(method, rule.body),
         response_body=_resolve_response_body(method, rule.response_body),
         timeout_ms=timeout_ms,
-        is_idempotent=verb == "GET" or method.is_idempotent if is_idempotent is None else is_idempotent,
+        is_idempotent=not method.is_client_streaming and may_repeat,
         source=source,
     )
 

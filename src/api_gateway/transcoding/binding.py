@@ -83,6 +83,17 @@ def compile_binding(
     return FieldBodyBinding(rule, field, _field_reader(rule, field, keeps_value=mask is not None), mask)
 
 
+def compile_frames(
+    method: Method, variables: tuple[str, ...], *, settings: TranscodingSettings, registry: Registry
+) -> Binding:
+    """Build the binding for the frames of a rule without a body: each is a whole message, the first has the query too.
+
+    Raises ValueError as `compile_binding` does.
+    """
+    rule = _Rule(method.input, variables, settings, registry)
+    return FrameBinding(rule, WholeBodyBinding(rule, *_whole_reader(rule)))
+
+
 class _Rule:
     """What all bindings of one rule share: the path variables and what they take from the query."""
 
@@ -245,6 +256,36 @@ class WholeBodyBinding:
     def bind_next(self, body: bytes) -> bytes:
         """See `Binding.bind_next`."""
         return self._finish(self._read(body, b"")[0])
+
+
+class FrameBinding:
+    """A frame is the message; in the first one it goes over the query, and path variables over both (semantics 10)."""
+
+    __slots__ = ("_finish", "_frame", "_query", "_type")
+
+    takes_body: Final = True
+    is_raw: Final = False
+
+    def __init__(self, rule: _Rule, frame: WholeBodyBinding) -> None:
+        self._type = rule.message.type
+        self._frame = frame
+        self._query = rule.query_reader({}, {})
+        self._finish = rule.finish
+
+    def bind(self, variables: tuple[str, ...], query: str, body: bytes, content_type: bytes) -> bytes:
+        """See `Binding.bind`."""
+        framed = self._frame.bind(variables, "", body, content_type)
+        if not query:
+            return framed
+        message = self._type()
+        self._query.apply(message, parse_query(query))
+        # Serialized messages merge when one follows the other: the later one wins, and repeated fields add up. Not
+        # left to the backend, since not every library merges messages in messages.
+        return self._finish(self._type.from_binary(self._finish(message) + framed))
+
+    def bind_next(self, body: bytes) -> bytes:
+        """See `Binding.bind_next`."""
+        return self._frame.bind_next(body)
 
 
 class FieldBodyBinding:

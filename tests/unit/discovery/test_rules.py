@@ -102,3 +102,18 @@ def test_semantics_31_what_may_be_tried_again(verb: str, level: str, stated: boo
     rule = HttpRule(verb=verb, template="/a")
     route = plan_rule("svc", method_of(schema, "p.S/A"), rule, Source.OVERRIDE, is_idempotent=stated)
     assert route.is_idempotent is expected
+
+
+@pytest.mark.parametrize(
+    ("request_type", "reply", "expected"),
+    [("M", "stream M", True), ("stream M", "M", False), ("stream M", "stream M", False)],
+)
+def test_semantics_31_streams_of_requests_are_never_tried_again(request_type: str, reply: str, expected: bool) -> None:
+    """Not even when it is said of them: what the client sent is not kept. A stream of answers to one request is."""
+    schema = schema_from_text(
+        f'syntax = "proto3"; package p; message M {{}} service S {{ rpc A({request_type}) returns ({reply}) '
+        "{ option idempotency_level = IDEMPOTENT; } }"
+    )
+    rule = HttpRule(verb="GET", template="/a")
+    route = plan_rule("svc", method_of(schema, "p.S/A"), rule, Source.OVERRIDE, is_idempotent=True)
+    assert route.is_idempotent is expected

@@ -11,7 +11,7 @@ from api_gateway.config.settings import TranscodingSettings
 from api_gateway.model.errors import GatewayError
 from api_gateway.schema import Method
 from api_gateway.transcoding.any_types import AnyTypes
-from api_gateway.transcoding.binding import Binding, compile_binding
+from api_gateway.transcoding.binding import Binding, compile_binding, compile_frames
 from api_gateway.transcoding.json_codec import Encoder, compile_encoder
 from api_gateway.transcoding.json_decoder import JsonDecoder
 from tests.support.descriptors import method_of, schema_of
@@ -41,6 +41,10 @@ def binding(name: str, *variables: str, body: str = "", verb: str = "", **settin
     return compile_binding(
         method(name), variables, body=body, settings=TranscodingSettings(**settings), registry=REGISTRY, verb=verb
     )
+
+
+def frames(name: str, *variables: str) -> Binding:
+    return compile_frames(method(name), variables, settings=TranscodingSettings(), registry=REGISTRY)
 
 
 def encoder(name: str, response_body: str = "", **settings: Any) -> Encoder:

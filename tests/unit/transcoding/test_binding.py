@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api_gateway.model.errors import GatewayError
-from tests.unit.transcoding.scenes import Case, as_json, binding, summary
+from tests.unit.transcoding.scenes import Case, as_json, binding, frames, method, summary
 
+ECHO = method("Echo").input.type_name
 FORM = b"application/x-www-form-urlencoded"
 
 
@@ -339,6 +340,27 @@ class TestPatch:
         """semantics 15: only PATCH, only with one mask, only when the body is a field."""
         answer = case(body=body)
         assert not {"updateMask", "readMask"} & answer.keys()
+
+
+class TestFrames:
+    """Of a rule without a body, whose messages come one by one (semantics 10, 25)."""
+
+    def test_first_frame_goes_over_the_query_and_the_path_over_both(self) -> None:
+        made = frames("Echo", "id")
+        first = made.bind(
+            ("path",), "inner.id=query&inner.level=HIGH", b'{"id": "frame", "inner": {"id": "frame"}}', b""
+        )
+        assert as_json(ECHO, first) == {"id": "path", "inner": {"id": "frame", "level": "HIGH"}}
+        assert as_json(ECHO, made.bind(("path",), "", b"", b"")) == {"id": "path"}
+
+    def test_later_frames_have_neither(self) -> None:
+        assert as_json(ECHO, frames("Echo", "id").bind_next(b'{"inner": {"id": "n"}}')) == {"inner": {"id": "n"}}
+
+    @pytest.mark.parametrize(("query", "field"), [("id=x", "id"), ("nonsense=x", "nonsense")])
+    def test_query_is_held_to_the_same_rules(self, query: str, field: str) -> None:
+        with pytest.raises(GatewayError) as caught:
+            frames("Echo", "id").bind(("path",), query, b"{}", b"")
+        assert (caught.value.http, summary(caught.value)[2]) == (400, field)
 
 
 @pytest.mark.parametrize(
