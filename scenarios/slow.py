@@ -32,9 +32,8 @@ READS_BYTES: Final = 1_024
 MESSAGE_BYTES: Final = 49_152
 """64 KiB as base64; 1,600 of them are the 100 MB."""
 STREAM_MESSAGES: Final = 1_600
-WINDOW_BYTES: Final = 256 * 1024
-BUFFER_BYTES: Final = 128 * 1024
-"""What the line's "buffer" is here: 64 KiB of asyncio's and one message on its way through."""
+WINDOW_AND_BUFFER_BYTES: Final = 256 * 1024
+"""For each stream, as the line has it. Here: a window of 128 KiB, 64 KiB of asyncio's, a message on its way through."""
 MIB: Final = 1024 * 1024
 
 
@@ -160,7 +159,7 @@ async def slow_clients(stage: Stage) -> None:
         peer.on_call = peer.execute
     marks = stage.marks
     marks.equals("streams", len(pouring.sent_bytes), READERS)
-    at_once = READERS * (WINDOW_BYTES + BUFFER_BYTES) / MIB
+    at_once = READERS * WINDOW_AND_BUFFER_BYTES / MIB
     marks.at_most("RSS grown by", (highest - before) / MIB, at_once, " MiB")
     marks.note("sent by the backend for each stream, at most", f"{max(sent) / 1024:.0f} KiB of 105,000")
     later = max(pouring.sent_bytes.values())

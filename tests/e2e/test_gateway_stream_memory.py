@@ -61,7 +61,7 @@ async def test_client_that_hardly_reads_holds_the_backend_and_not_our_memory(gat
             await asyncio.sleep(0.1)
             most_bytes = max(most_bytes, resident_bytes(gateway.process.pid))
         assert gateway.get("/health/live").status == 200
-        # A window of 256 KiB, and what a transport takes before it says stop.
+        # A window of 128 KiB, and what a transport takes before it says stop.
         assert most_bytes - before_bytes < len(clients) * 512 * 1024 + GROWTH_BYTES, (before_bytes, most_bytes)
     finally:
         for client in clients:

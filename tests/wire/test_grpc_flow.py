@@ -66,17 +66,18 @@ async def test_a_slow_consumer_holds_its_stream_and_no_other(link: Link) -> None
     peer = link.peer
     slow_id, quick_id = (await peer.request()).stream_id, (await peer.request()).stream_id
     message = prefixed(bytes(1_019))
+    count = STREAM_WINDOW_BYTES // len(message)
     peer.send(peer.head(slow_id), peer.head(quick_id))
-    await peer.send_body(slow_id, message * 256, frame_bytes=1_024)
+    await peer.send_body(slow_id, message * count, frame_bytes=1_024)
     await peer.in_step()
     assert peer.window_bytes(slow_id) == 0
     for _ in range(3):
-        sending = link.channel.loop.create_task(peer.send_body(quick_id, message * 512, frame_bytes=1_024))
-        for _ in range(512):
+        sending = link.channel.loop.create_task(peer.send_body(quick_id, message * 2 * count, frame_bytes=1_024))
+        for _ in range(2 * count):
             assert await quick.receive() == bytes(1_019)
         await sending
     assert peer.window_bytes(slow_id) == 0
-    for _ in range(256):
+    for _ in range(count):
         assert await slow.receive() == bytes(1_019)
     await peer.window(slow_id, STREAM_WINDOW_BYTES // 2)
     peer.send(peer.trailers(slow_id), peer.trailers(quick_id))

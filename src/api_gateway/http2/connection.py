@@ -17,7 +17,7 @@ from ngh2 import ErrorCode, Setting
 
 from .handlers import ConnectionOwner, Headers, StreamHandler
 
-STREAM_WINDOW_BYTES: Final = 256 * 1024
+STREAM_WINDOW_BYTES: Final = 128 * 1024
 """Data a peer may send on one stream before it is consumed."""
 MAX_STREAMS: Final = 100
 """Streams counted on until the peer's SETTINGS say otherwise."""
