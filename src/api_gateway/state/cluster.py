@@ -39,14 +39,14 @@ elseif counted_in > number then
   number, elapsed = counted_in, 0
 end
 local left = window - elapsed
-local room = limit - 1 - current
+local room = limit - 0.5 - current
 local remaining = room - previous * left / window
 if remaining < 0 then
   local wait
   if room >= 0 then
     wait = math.max(0, left - window * room / previous)
   else
-    wait = left + window * (1 - (limit - 1) / current)
+    wait = left + window * (1 - (limit - 0.5) / current)
   end
   return {-1, math.ceil(wait)}
 end

@@ -115,14 +115,14 @@ def test_one_too_many_is_429(store: WindowStore, listener: Listener) -> None:
         policy.admit(asked, T0 + 30.0)
     error = caught.value
     assert (error.code, error.http, error.reason) == (Code.RESOURCE_EXHAUSTED, 429, "RATE_LIMITED")
-    assert error.headers == ((b"retry-after", b"90"),)
+    assert error.headers == ((b"retry-after", b"60"),)
     assert error.metadata == {"limit": "1", "window_seconds": "60"}
-    assert error.message == "too many requests: 1 per 60 s are allowed; retry in 90 s"
+    assert error.message == "too many requests: 1 per 60 s are allowed; retry in 60 s"
     assert not error.retryable
     assert dict(asked.response_headers) == {
         b"ratelimit-limit": b"1",
         b"ratelimit-remaining": b"0",
-        b"ratelimit-reset": b"90",
+        b"ratelimit-reset": b"60",
     }
     assert listener.refused == ["/api/users/:id"]
 

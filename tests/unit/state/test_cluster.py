@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import redis
 
-from api_gateway.state.cluster import ClusterStore
+from api_gateway.state.cluster import _HIT_SCRIPT, ClusterStore
 from api_gateway.state.local import LocalStoreFile
 from api_gateway.state.store import BreakerRecord, StoreError
 from api_gateway.state.window import judge
@@ -87,6 +89,24 @@ async def test_script_decides_like_the_local_store(
     # Up to a few seconds passed between the two readings of the clock.
     assert verdict[0] == pytest.approx(expected[0], abs=3)
     assert verdict[1] == pytest.approx(expected[1], abs=10 * 3)
+
+
+def test_script_decides_exactly_like_the_local_store_at_any_time(server: RedisServer) -> None:
+    """semantics 36: with the clock held still, the same verdict to the request and the microsecond."""
+    clock = b"redis.call('TIME')"
+    assert _HIT_SCRIPT.count(clock) == 1
+    script = _HIT_SCRIPT.replace(clock, b"{ARGV[3], ARGV[4]}")
+    with redis.Redis(unix_socket_path=str(server.path)) as client:
+        still = client.register_script(script)
+        for limit, current, previous, elapsed_ms in itertools.product(
+            (1, 2, 100), (0, 1, 50, 99, 100), (0, 1, 100, 150), (0, 1, 299, 301, 12_345, 30_000, 59_699, 59_701, 59_999)
+        ):
+            client.hset("k", mapping={"number": 7, "current": current, "previous": previous})
+            seconds, milliseconds = divmod(7 * 60_000 + elapsed_ms, 1000)
+            remaining, wait_us = still(keys=["k"], args=[limit, 60_000_000, seconds, milliseconds * 1000])
+            expected = judge(current, previous, elapsed_ms / 1000, 60.0, limit)
+            assert remaining == expected[0], (limit, current, previous, elapsed_ms)
+            assert wait_us / 1e6 == pytest.approx(expected[1], abs=2e-6)
 
 
 async def test_generation_of_another_machine_is_seen(store: ClusterStore, server: RedisServer) -> None:

@@ -15,6 +15,9 @@ from api_gateway.state.window import MAX_COUNT, judge, scale_limit, wait_s
         pytest.param(0, 0, 0.0, 100, (99, 60.0), id="first-request"),
         pytest.param(99, 0, 30.0, 100, (0, 30.0), id="last-request-allowed"),
         pytest.param(0, 100, 0.6, 100, (0, 59.4), id="previous-window-faded-by-one"),
+        pytest.param(0, 100, 0.301, 100, (0, 59.699), id="previous-window-faded-by-more-than-half-a-request"),
+        pytest.param(99, 100, 59.71, 100, (0, 0.29), id="less-than-half-a-request-is-left-of-the-previous-window"),
+        pytest.param(0, 1, 30.0, 1, (0, 30.0), id="half-of-the-only-request-rounds-down"),
         pytest.param(0, 100, 30.0, 100, (49, 30.0), id="half-of-the-previous-window"),
         pytest.param(49, 100, 30.0, 100, (0, 30.0), id="both-windows-fill-it"),
         pytest.param(0, 0, 59.0, 1, (0, 1.0), id="limit-of-one"),
@@ -28,10 +31,13 @@ def test_passes(current: int, previous: int, elapsed_s: float, limit: int, expec
 @pytest.mark.parametrize(
     ("current", "previous", "elapsed_s", "limit", "expected_wait_s"),
     [
-        pytest.param(0, 100, 0.0, 100, 0.6, id="start-of-the-next-window-is-no-second-burst"),
-        pytest.param(50, 100, 30.0, 100, 0.6, id="both-windows-over-by-one"),
-        pytest.param(100, 0, 30.0, 100, 30.6, id="current-window-full"),
-        pytest.param(1, 0, 0.0, 1, 120.0, id="limit-of-one-fades-with-its-whole-window"),
+        pytest.param(0, 100, 0.0, 100, 0.3, id="start-of-the-next-window-is-no-second-burst"),
+        pytest.param(0, 100, 0.299, 100, 0.001, id="faded-by-less-than-half-a-request"),
+        pytest.param(50, 100, 30.0, 100, 0.3, id="both-windows-over-by-one"),
+        pytest.param(100, 0, 30.0, 100, 30.3, id="current-window-full"),
+        pytest.param(100, 1, 59.9, 100, 0.4, id="current-window-full-and-nothing-before"),
+        pytest.param(0, 1, 0.0, 1, 30.0, id="limit-of-one-is-no-two-at-the-edge"),
+        pytest.param(1, 0, 0.0, 1, 90.0, id="limit-of-one-fades-to-half-of-it"),
     ],
 )
 def test_refuses(current: int, previous: int, elapsed_s: float, limit: int, expected_wait_s: float) -> None:
@@ -80,6 +86,31 @@ def test_load_never_exceeds_the_limit(gaps_s: list[float], limit: int) -> None:
             current += 1
             passed.append(now_s)
             assert sum(at > now_s - window_s / 10 for at in passed) <= limit + 0.1 * limit + 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 100])
+@pytest.mark.parametrize("first_s", [0.0, 13.7, 59.9])
+def test_constant_pressure_gets_exactly_the_limit(limit: int, first_s: float) -> None:
+    """semantics 36, R1: at ten times the limit exactly the limit passes per window, and in any other window's length.
+
+    The first two windows are left out of the latter: a burst is taken as spread evenly.
+    """
+    window_s, pause_s = 60.0, 6.0 / limit
+    number, current, previous = 0, 0, 0
+    per_window: list[int] = []
+    passed: list[float] = []
+    for step in range(120 * limit):
+        now_s = first_s + step * pause_s
+        if int(now_s // window_s) != number:
+            per_window.append(current)
+            number, previous, current = number + 1, current, 0
+        if judge(current, previous, now_s - number * window_s, window_s, limit)[0] >= 0:
+            current += 1
+            passed.append(now_s)
+    assert per_window[1:] == [limit] * (len(per_window) - 1)
+    steady = [at for at in passed if at >= 2 * window_s]
+    gaps_s = [later - at for at, later in zip(steady, steady[limit:], strict=False)]
+    assert min(gaps_s) >= window_s - pause_s
 
 
 def test_wait_is_never_negative() -> None:
