@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled fuzz fuzz-codec check format compile bench faults guard lock docs clean
+.PHONY: help demo test test-compiled fuzz fuzz-codec check format compile bench faults guard traces lock docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ faults: $(VENV)/.bench ## Break backends in every way and hold the gateway's fig
 guard: $(VENV)/.bench ## Hold rate limits and their shared state against their lines (10 minutes); ARGS="R1,R2" chooses, ARGS=--write keeps
 	scripts/install-system-packages --check
 	$(BIN)/python -m scenarios.guard $(ARGS)
+
+traces: $(VENV)/.dev ## Hold every span of 10,000 requests against what an OTLP receiver gets
+	TRACED_REQUESTS=10000 $(BIN)/python -m pytest -q -n0 tests/e2e/test_gateway_traces.py -k every_span
 
 lock: $(VENV)/.dev ## Pin requirements/*.in again; ARGS=--upgrade renews the pins
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock-requirements $(ARGS)

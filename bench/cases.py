@@ -23,6 +23,10 @@ CALL_US = 18.0
 """What it costs at most."""
 ALL_POLICIES_US = 12.0
 """What client address, rate limit, token, role policy, breaker and CORS together may cost a request."""
+TRACED_US = 12.0
+"""What recording and exporting its spans may cost a request."""
+UNTRACED_US = 2.0
+"""What a request may cost more where traces are exported and it is not picked."""
 REFUSED = 0.50
 """What a request beyond its limit may cost, relative to one that is served."""
 WITH_MANY_ROUTES = 1.05
@@ -140,9 +144,20 @@ CASES = (
         request=GET,
         expected=expected_get("u42"),
         load=Wrk(64),
-        targets=("envoy", "gateway-tracing"),
+        targets=("gateway", "gateway-tracing"),
         needs_traces=True,
-        by_default=False,
+        promise=None,
+        more_us=TRACED_US,
+    ),
+    Case(
+        name="tracing-off",
+        title="GET by id, tracing on and no request traced",
+        request=GET,
+        expected=expected_get("u42"),
+        load=Wrk(64),
+        targets=("gateway", "gateway-untraced"),
+        promise=None,
+        more_us=UNTRACED_US,
     ),
     Case(
         name="transport",
@@ -181,5 +196,9 @@ def targets(many_routes: int) -> dict[str, Target]:
         ),
         "gateway-tracing": Gateway(
             title="gateway, tracing", sections={"observability": {"tempo_endpoint": "{backend}"}}
+        ),
+        "gateway-untraced": Gateway(
+            title="gateway, tracing at ratio 0",
+            sections={"observability": {"tempo_endpoint": "{backend}", "sample_ratio": 0}},
         ),
     }

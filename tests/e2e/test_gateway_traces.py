@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from tests.support.backends import Backend
 from tests.support.certificates import write_certificates
 from tests.support.gateway import Client, RunningGateway, eventually, serving, start_gateway
 from tests.support.otlp_receiver import CLIENT, SERVER, ReceivedSpan, Receiver, start_receiver, trace_service_pb2
+from tests.support.processes import start_python
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 ITEMS = "/api/items/:id"
 CONNECTIONS = 8
-REQUESTS_EACH = 125
+REQUESTS_EACH = int(os.environ.get("TRACED_REQUESTS", "1000")) // CONNECTIONS
+"""`make traces` asks for 10,000 in all."""
 
 
 def observed(endpoint: str, **more: Any) -> dict[str, Any]:
@@ -196,6 +199,49 @@ def test_resource_names_the_gateway(gateway: RunningGateway, receiver: Receiver)
     assert {"service.version", "service.instance.id", "host.name", "process.pid"} <= set(first.resource)
 
 
+def test_policy_calls_are_spans_of_the_request_that_asks(receiver: Receiver) -> None:
+    """C3, C9: what the backend and the auth service are asked is part of the trace; the next request asks nobody."""
+    with start_python("api_gateway.demo.server") as demo:
+        users, auth = (f"http://127.0.0.1:{demo.ready[key]}" for key in ("user_port", "auth_port"))
+        services = {"users": {"endpoint": users}, "logins": {"endpoint": auth}}
+        config = {"services": services, "auth": {"service_endpoint": auth}, **observed(receiver.endpoint)}
+        with start_gateway(config) as gateway:
+            gateway.wait_until_routed("/api/users/1")
+            gateway.wait_until_routed("/api/login", method="POST")
+            login = gateway.ask("POST", "/api/login", {"username": "ada", "password": "ada-demo"})
+            token = {"authorization": f"Bearer {login.json()['token']}"}
+            first, headers = new_trace(20)
+            assert gateway.get("/api/users/1", headers={**headers, **token}).status == 200
+            second, headers = new_trace(21)
+            assert gateway.get("/api/users/1", headers={**headers, **token}).status == 200
+            asked = spans_of(receiver, first, 3)
+            spans_of(receiver, second, 2)
+    assert [span.name for span in asked] == [
+        "GET /api/users/:id",
+        "auth.AuthService/ValidateToken",
+        "api_gateway.demo.UserService/GetUser",
+    ]
+    assert {span.parent_id for span in asked[1:]} == {asked[0].span_id}
+    requests = {span.span_id for span in receiver.spans() if span.kind == SERVER}
+    policies = [span for span in receiver.spans() if span.name == "gateway.ServiceAuthPolicy/GetAuthPolicy"]
+    assert policies and {span.parent_id for span in policies} <= requests
+
+
+def test_each_attempt_is_a_span(receiver: Receiver, grpcio_backend: Backend) -> None:
+    """G61: a retry is a second client span, and the backend is told which one it belongs to."""
+    config = serving(grpcio_backend.endpoint, retry={"initial_backoff_ms": 1}, **observed(receiver.endpoint))
+    with start_gateway(config) as gateway:
+        gateway.wait_until_routed("/api/items/1")
+        trace_id, headers = new_trace(22)
+        query = "behaviour.failure.code=14&behaviour.failure.message=busy"
+        assert gateway.get(f"/api/items/1?{query}", headers=headers).status == 503
+        server, first, second = spans_of(receiver, trace_id, 3)
+    assert [span.attributes.get("api_gateway.attempt") for span in (first, second)] == [None, 2]
+    assert {first.parent_id, second.parent_id} == {server.span_id}
+    assert first.span_id != second.span_id
+    assert first.is_error and second.is_error and server.is_error
+
+
 def test_every_span_of_many_requests_arrives(grpcio_backend: Backend) -> None:
     """The bar: every request has one server span and one client span below it, all different, with their attributes."""
     total = CONNECTIONS * REQUESTS_EACH
@@ -217,7 +263,8 @@ def test_every_span_of_many_requests_arrives(grpcio_backend: Backend) -> None:
                 asked = [span for span in spans if span.kind == SERVER]
                 return [span for span in asked if "-" in span.attributes["url.path"]]
 
-            spans = receiver.wait_for(lambda spans: len(servers(spans)) >= total, f"{total} server spans")
+            # Those of `wait_until_routed` come besides.
+            receiver.wait_for_count(2 * total + 1)
             exported = gateway.metric("api_gateway_spans_exported_total")
             assert gateway.metric("api_gateway_spans_dropped_total") == 0
     spans = receiver.spans()

@@ -80,6 +80,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
+        self.span_count = 0
         self.metadata: list[dict[str, Any]] = []
         self.calls = 0
         """Exports asked for, refused ones included."""
@@ -99,6 +100,7 @@ class Receiver:
         """Keep a request's spans."""
         with self._changed:
             self.requests.append(request)
+            self.span_count += sum(len(scope.spans) for group in request.resource_spans for scope in group.scope_spans)
             self._changed.notify_all()
         return trace_service_pb2.ExportTraceServiceResponse()
 
@@ -117,6 +119,11 @@ class Receiver:
     def wait_for(self, is_it: Callable[[list[ReceivedSpan]], bool], what: str) -> list[ReceivedSpan]:
         """Wait until the spans so far are as wanted; fail the test when they never are."""
         self._wait(lambda: is_it(self.spans()), what)
+        return self.spans()
+
+    def wait_for_count(self, count: int) -> list[ReceivedSpan]:
+        """Wait for so many spans, whatever they are."""
+        self._wait(lambda: self.span_count >= count, f"{count} spans")
         return self.spans()
 
     def wait_for_calls(self, count: int) -> None:

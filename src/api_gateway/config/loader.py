@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from api_gateway.config.document import Document
 from api_gateway.config.environment import apply_environment, overriding_variables
 from api_gateway.config.explain import did_you_mean, empty_sections, explain
+from api_gateway.config.otel_environment import applied_otel_variables, apply_otel_environment
 from api_gateway.config.problem import ConfigError, Place, Problem
 from api_gateway.config.settings import Settings
 from api_gateway.config.yaml_reader import read_document
@@ -47,7 +48,8 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], backends: Se
 
     The file is `path` (from `--config`), else what `GATEWAY_CONFIG_PATH` names, else `config/gateway-config.yaml`
     if there is one. With `backends` (addresses like `http://localhost:50051`), or with services in the environment, no
-    file is needed; backends are added to a file only if it was named. Variables win over file and backends.
+    file is needed; backends are added to a file only if it was named. Variables win over file and backends, but for
+    those of OpenTelemetry, which only fill in.
 
     Raises ConfigError with every mistake found.
     """
@@ -64,6 +66,7 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], backends: Se
         raise ConfigError([_nothing_configured(file)])
     problems += _add_backends(document, backends)
     problems += apply_environment(document, environ)
+    problems += apply_otel_environment(document, environ)
     settings, mistakes = _check(document)
     told = {(problem.path, problem.place) for problem in problems}
     problems += [mistake for mistake in mistakes if (mistake.path, mistake.place) not in told]
@@ -71,7 +74,11 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], backends: Se
         raise ConfigError(problems)
     origins = [str(file)] if file is not None else []
     origins += ["--backend"] if backends else []
-    return LoadedSettings(settings, " and ".join(origins) or "environment variables", overrides)
+    return LoadedSettings(
+        settings,
+        " and ".join(origins) or "environment variables",
+        (*overrides, *applied_otel_variables(document, environ)),
+    )
 
 
 def _find_file(path: Path | None, environ: Mapping[str, str], *, has_backends: bool) -> Path | None:
