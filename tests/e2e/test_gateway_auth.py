@@ -151,6 +151,17 @@ def test_an_unknown_policy_never_lets_anybody_in(gateway: RunningGateway, guarde
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_policies_that_cannot_be_had_do_not_trip_the_breaker(gateway: RunningGateway, guarded_backend: Backend) -> None:
+    """semantics 42: far more failed `GetAuthPolicy` calls than the threshold, and other methods are served."""
+    set_policy(guarded_backend, "tests.echo.EchoService/CreateItem", failure_code=14)
+    set_policy(guarded_backend, "tests.echo.EchoService/UpdateItem", require_auth=False)
+    reasons = {gateway.ask("POST", "/api/items", {}).error["details"][0]["reason"] for _ in range(20)}
+    assert reasons == {"AUTH_UNAVAILABLE"}
+    assert gateway.ask("PUT", "/api/items/7", {}).status == 200
+    states = {service["circuit_breaker"] for service in gateway.get("/health").json()["services"].values()}
+    assert states == {"closed"}
+
+
 def test_the_auth_service_is_missed(demo_ports: dict[str, Any]) -> None:
     """semantics 35: nobody can tell whose token it is: 503. What is public stays open."""
     config = {

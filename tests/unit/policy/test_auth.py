@@ -221,6 +221,14 @@ async def test_oversized_token_costs_nothing() -> None:
     assert bench.failures == ["too_large", "too_large"]
 
 
+async def test_oversized_token_is_never_sent_to_the_service() -> None:
+    """J39: the bound holds to the byte where nobody else checks it."""
+    bench = Bench()
+    await bench.pass_in(exchange(b"Bearer " + b"a" * 8_192))
+    assert (await bench.refused(exchange(b"Bearer " + b"a" * 8_193))).http == 401
+    assert (len(bench.validator.calls), bench.failures) == (1, ["too_large"])
+
+
 async def test_cache_tells_tokens_apart_by_all_their_bytes() -> None:
     """J44: one changed character of the signature is another token."""
     bench = Bench(jwt=JWT)
@@ -244,6 +252,15 @@ async def test_require_role() -> None:
             await bench.auth.require_role(exchange(value), "admin")
         assert caught.value.http == status
     assert bench.backend.calls == []
+
+
+async def test_require_role_refuses_two_authorization_headers() -> None:
+    """J37: on `/admin/*` as well, even if the first of them is good."""
+    bench = Bench(jwt=JWT)
+    admin = b"Bearer " + hs256({"alg": "HS256"}, claims(roles=["admin"]))
+    with pytest.raises(GatewayError) as caught:
+        await bench.auth.require_role(exchange(admin, repeated=frozenset({b"authorization"})), "admin")
+    assert (caught.value.http, caught.value.reason) == (400, "AUTHORIZATION_REPEATED")
 
 
 async def test_require_role_asks_the_service() -> None:

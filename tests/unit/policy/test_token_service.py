@@ -38,6 +38,9 @@ async def test_service_tells_who_it_is() -> None:
         pytest.param(token_answer(valid=False, error="expired"), 401, "rejected", id="invalid"),
         pytest.param(b"", 401, "rejected", id="empty_answer"),
         pytest.param(upstream_error(Code.UNAUTHENTICATED), 401, "rejected", id="unauthenticated"),
+        pytest.param(
+            upstream_error(Code.UNAUTHENTICATED, "HTTP"), 503, "validator_unavailable", id="http_401_of_a_proxy"
+        ),
         pytest.param(upstream_error(Code.UNAVAILABLE), 503, "validator_unavailable", id="unreachable"),
         pytest.param(upstream_error(Code.DEADLINE_EXCEEDED), 503, "validator_unavailable", id="too_slow"),
         pytest.param(upstream_error(Code.UNIMPLEMENTED), 503, "validator_unavailable", id="unimplemented"),

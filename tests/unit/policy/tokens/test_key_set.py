@@ -60,6 +60,15 @@ def test_sets_are_refused_as_a_whole(data: bytes) -> None:
         parse_key_set(data, BOTH)
 
 
+def test_a_hundred_keys_are_enough() -> None:
+    """J46: one more, all of them good, and the set is refused."""
+    keys = [public(rsa_key(), kid=f"{number}") for number in range(MAX_KEYS + 1)]
+    assert MAX_KEYS == 100
+    assert len(parse_key_set(key_set(*keys[:MAX_KEYS]), BOTH).keys) == MAX_KEYS
+    with pytest.raises(KeySetError, match="more than 100 keys"):
+        parse_key_set(key_set(*keys), BOTH)
+
+
 def test_fingerprints_tell_keys_apart_across_sets() -> None:
     one, both = (parse_key_set(key_set(*keys), BOTH) for keys in ([rsa_key("one")], [rsa_key("one"), rsa_key("two")]))
     assert one.fingerprints() < both.fingerprints()
