@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ from .discovery.publish import Published, RoutePublisher
 from .discovery.watcher import Watcher
 from .edge.address_share import AddressShare
 from .edge.cors import Cors
+from .edge.memory import memory_trimmer
 from .edge.respond import ErrorAnswers
 from .edge.server import Server
 from .grpc.channel import Channel
@@ -53,6 +55,8 @@ from .telemetry.log_writer import LogWriter
 from .telemetry.metrics import UNMATCHED, Metrics
 from .transcoding.headers import ForwardedHeaders
 
+TRIM_ROUNDS: Final = 5
+"""Rounds of housekeeping between two returns of free memory to the system."""
 HOUSEKEEPING_S: Final = 1.0
 """Time between two flushes of the metrics and two looks at the generation number."""
 FIRST_ROUND_S: Final = 2.0
@@ -218,7 +222,8 @@ class Gateway:
 
     async def _keep_house(self) -> None:
         due_s = self._loop.time()
-        while True:
+        trim_memory = memory_trimmer()
+        for number in count(1):
             due_s += HOUSEKEEPING_S
             await asyncio.sleep(max(0.0, due_s - self._loop.time()))
             now_s = self._loop.time()
@@ -226,6 +231,8 @@ class Gateway:
             due_s = max(due_s, now_s - HOUSEKEEPING_S)
             self._show_breakers(now_s)
             self.metrics.flush(now_s)
+            if number % TRIM_ROUNDS == 0:
+                trim_memory()
             try:
                 generation = self._store.read_generation()
             except StoreError as error:
