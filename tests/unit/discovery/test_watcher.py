@@ -14,9 +14,11 @@ from api_gateway.discovery import watcher as watcher_module
 from api_gateway.discovery.watcher import TableChange, Watcher
 from api_gateway.model.errors import unavailable
 from api_gateway.schema import Schema
+from api_gateway.telemetry.log import configure_logging
 from tests.support.descriptors import compile_protos
 from tests.support.fake_reflection import FakeBackend
 from tests.support.virtual_time import run_in_virtual_time
+from tests.unit.telemetry.capture import Capture
 
 DOWN = unavailable("the service cannot be reached", "UPSTREAM_UNAVAILABLE")
 INTERVAL_S = 300.0
@@ -176,6 +178,24 @@ def test_semantics_43_a_failed_refresh_keeps_what_was_known() -> None:
         assert scene.builder.tables[-1] == ["orders GetOne", "users GetOne"]
 
     play(scenario)
+
+
+def test_services_without_a_descriptor_are_named_in_the_log() -> None:
+    """G66: once for each schema, with the others served."""
+
+    async def scenario(scene: Scene) -> None:
+        scene.users = FakeBackend(ONE, services=["p.S", "p.Missing"])
+        scene.watcher._channels = {"users": scene.users}
+        for _ in range(2):
+            await scene.watcher.refresh(["users"])
+        assert scene.builder.tables == [["users GetOne"]]
+
+    with Capture() as capture:
+        configure_logging(capture.writer)
+        play(scenario)
+        told = [line["fields"] for line in capture.lines]
+    warnings = [line for line in told if line["message"] == "services without a descriptor"]
+    assert [(line["service"], line["services"]) for line in warnings] == [("users", ["p.Missing"])]
 
 
 def test_refresh_on_demand_tells_what_changed() -> None:
