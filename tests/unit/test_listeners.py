@@ -24,8 +24,11 @@ from api_gateway.telemetry.access_log import AccessLog
 from api_gateway.telemetry.log import configure_logging
 from api_gateway.telemetry.metrics import Metrics, prepare_metrics_directory
 from api_gateway.telemetry.sampling import Sampling
+from api_gateway.telemetry.span_recorder import SpanRecorder
 from api_gateway.telemetry.tracing import Tracing
 from tests.unit.telemetry.capture import Capture, finished
+from tests.unit.telemetry.span_records import SPAN, TRACE, attributes, encoder, span_fields
+from tests.unit.telemetry.span_records import finished as recorded
 
 SETTINGS = Settings(services={"users": ServiceSettings(endpoint="http://127.0.0.1:1", name="user-service")})
 
@@ -153,6 +156,32 @@ def test_calls_that_waited_are_counted(metrics: Metrics) -> None:
     reports.call_waited(0.5)
     assert value(metrics, "api_gateway_queue_wait_seconds_count", {"service": "user-service"}) == 2
     assert value(metrics, "api_gateway_queue_wait_seconds_sum", {"service": "user-service"}) == pytest.approx(0.503)
+
+
+def test_fetches_of_keys_are_recorded_without_their_query(metrics: Metrics) -> None:
+    """A fetch for a request is part of its trace; how that looks is in telemetry/test_span_encoding.py."""
+    recorder = SpanRecorder(encoder(), max_queued_spans=9, call_soon=lambda call: None)
+    listener = AuthReports(metrics, lambda: 100.0, Tracing(Sampling(0.0), recorder)).listener()
+    trace = recorded().trace
+    listener.on_key_fetch(KeyFetch(False, "timeout", (), "https://issuer.example/keys", 1.0, 2.0, trace))
+    listener.on_key_fetch(KeyFetch(True, "", (), "https://issuer.example/keys", 3.0, 4.0, None))
+    (data,) = recorder.take(9)
+    span = span_fields(data)
+    assert (span[1], span[4], span[5]) == ([bytes.fromhex(TRACE)], [bytes.fromhex(SPAN)], [b"GET key set"])
+    assert attributes(span) == {
+        "http.request.method": "GET",
+        "url.full": "https://issuer.example/keys",
+        "error.type": "KEYS_NOT_FETCHED",
+    }
+
+
+def test_finished_requests_reach_the_recorder(metrics: Metrics, capture: Capture) -> None:
+    recorder = SpanRecorder(encoder(), max_queued_spans=9, call_soon=lambda call: None)
+    reports = ExchangeReports(metrics, AccessLog(capture.writer, level="INFO", is_enabled=True), recorder)
+    reports.started()
+    reports.finished(recorded())
+    recorder.encode()
+    assert len(recorder) == 1
 
 
 def test_auth_counts_reasons_and_logs_fetches(metrics: Metrics, capture: Capture) -> None:

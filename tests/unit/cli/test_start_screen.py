@@ -52,6 +52,11 @@ def test_what_is_switched_off_is_said(capsys: pytest.CaptureFixture[str]) -> Non
             "rate limit      7 requests a minute for each client",
             id="limit",
         ),
+        pytest.param(
+            {"observability": {"tempo_endpoint": "http://tempo:4317", "sample_ratio": 0.05}},
+            "traces          5 % of new ones, exported to http://tempo:4317",
+            id="traces",
+        ),
     ],
 )
 def test_what_is_on_is_said(sections: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]) -> None:
