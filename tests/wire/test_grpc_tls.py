@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from api_gateway.grpc import dialer
 from api_gateway.grpc.connectivity import ChannelOptions
 from api_gateway.grpc.target import Target, parse_target
 from api_gateway.model.status import Code
@@ -115,6 +116,15 @@ async def test_alpn_is_required(
         reason = await reason_of(target(peer, authority))
         assert "did not agree on HTTP/2 by ALPN" in reason
         assert all(connection.requests == {} for connection in peer.connections)
+
+
+async def test_alpn_is_looked_at_again_when_settings_come(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G60: they may come before whoever opens the connection had a chance to look."""
+    monkeypatch.setattr(dialer, "require_h2", lambda transport: None)
+    async with ScriptedPeer(tls=authority.issue(DOMAIN).server_context(alpn=())) as peer:
+        assert "did not agree on HTTP/2 by ALPN" in await reason_of(target(peer, authority))
 
 
 async def test_old_tls(authority: Authority) -> None:

@@ -248,11 +248,12 @@ def test_a_stream_that_sent_too_much_is_not_tried_again(link: MemoryLink) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_calls_with_effects_are_not_tried_again(link: MemoryLink, kind: str) -> None:
-    """semantics 31, G61: UNAVAILABLE says nothing about what the backend has done."""
+@pytest.mark.parametrize("cause", LOST)
+def test_calls_with_effects_are_not_tried_again(link: MemoryLink, kind: str, cause: str) -> None:
+    """semantics 31, G61: whatever made it UNAVAILABLE says nothing about what the backend has done."""
     call: Call[Any] = link.unary(b"x") if kind == "unary" else link.stream()
     link.frames()
-    link.feed(stated(link, 1))
+    LOST[cause](link)
     assert error_of(call).code == Code.UNAVAILABLE
     assert link.owner.retries._budget.tokens == 100
     nothing_left(link)

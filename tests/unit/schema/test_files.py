@@ -23,6 +23,7 @@ def test_a_file_is_read_once_however_often_it_comes() -> None:
 
 
 def test_semantics_43_file_with_other_content_is_refused() -> None:
+    """G66."""
     other = proto("m.proto", messages=("M", "N"))
     assert refusal(MESSAGE, other, services=()) == "file m.proto came twice with different content"
 
@@ -34,6 +35,7 @@ def test_what_is_no_file_descriptor_is_refused(data: bytes) -> None:
 
 
 def test_semantics_43_number_of_files_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G66."""
     monkeypatch.setattr(files, "MAX_FILES", 3)
     made = [proto(f"{number}.proto") for number in range(4)]
     build(*made[:3], services=())
@@ -41,6 +43,7 @@ def test_semantics_43_number_of_files_is_bounded(monkeypatch: pytest.MonkeyPatch
 
 
 def test_semantics_43_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G66."""
     size = MESSAGE.ByteSize()
     monkeypatch.setattr(files, "MAX_SCHEMA_BYTES", size)
     build(MESSAGE, services=())

@@ -28,6 +28,7 @@ def test_semantics_43_missing_import_is_named() -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_semantics_43_import_cycle_is_refused(length: int) -> None:
+    """G66."""
     files = [proto(f"{at}.proto", f"{(at + 1) % length}.proto") for at in range(length)]
     assert "imports itself" in refusal(*files, services=())
 
