@@ -212,6 +212,14 @@ def test_bounds_the_objects_of_a_text() -> None:
     assert codec.from_json(many) is None
 
 
+def test_bounds_what_it_notes_about_a_message() -> None:
+    """reliability H13: memory of a message that is nothing but fields; two bytes each, 24 when noted."""
+    writer, most = _writer("everything.Repeated"), 2**20
+    written = writer.to_json(b"\x18\x01" * most)
+    assert written == b'{"int32s":[' + b"1," * (most - 1) + b"1]}"
+    assert writer.to_json(b"\x18\x01" * (most + 1)) is None
+
+
 def test_finds_keys_that_come_twice_in_large_maps() -> None:
     """Beyond the few keys that are compared one by one, too."""
     codec = native_reader(descriptor("everything.Maps"))

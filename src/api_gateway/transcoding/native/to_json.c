@@ -7,6 +7,10 @@
 #include "decimal.h"
 #include "text.h"
 
+/* Records noted at one time: 24 MiB of them, and as much to sort them. A message of 16 MiB could hold eight times as many
+   fields; the plain codec needs less memory for those. */
+enum { MAX_RECORDS = 1 << 20 };
+
 typedef struct {
     const uint8_t *start; /* of the payload; for numbers of where they stood */
     uint64_t value;       /* the number, or the payload's length */
@@ -25,6 +29,8 @@ static bool write_message(Writer *writer, const Message *message, const uint8_t 
 
 static bool note(Writer *writer, Record record)
 {
+    if (writer->count == MAX_RECORDS)
+        return false;
     if (writer->count == writer->capacity) {
         size_t capacity = writer->capacity * 2;
         Record *records = realloc(writer->records, capacity * sizeof(Record));
