@@ -46,6 +46,13 @@ async def test_limit_is_exact(store: ClusterStore) -> None:
     assert all(0 < seconds <= 2 * HOUR_S for _, seconds in verdicts)
 
 
+async def test_refused_requests_do_not_count(store: ClusterStore, server: RedisServer) -> None:
+    """semantics 36: ten refusals leave the count, and so the next window, as they were."""
+    verdicts = await asyncio.gather(*(store.hit(b"k", 2, 0.0) for _ in range(12)))
+    assert [remaining for remaining, _ in verdicts] == [1, 0, *[-1] * 10]
+    assert server.command("HGET", "api-gateway:window:3600:k", "current") == "2"
+
+
 async def test_keys_are_counted_apart(store: ClusterStore) -> None:
     """semantics 37: also keys with any bytes in them."""
     assert (await store.hit(b"\x00\r\n\xff", 2, 0.0))[0] == 1

@@ -78,6 +78,16 @@ def test_verdict_names_what_is_left_and_the_end_of_the_window(store: LocalStore)
     assert store.hit(b"k", 3, T0 + 30.0) == (1, 30.0)
 
 
+def test_the_least_loaded_makes_room(store: LocalStore) -> None:
+    """semantics 39: a newcomer to a full bucket starts with the smallest count in it, not with an abuser's."""
+    store._bucket_count = 1  # so that all share a bucket
+    for number in range(15):
+        assert count_passed(store, b"abuser %d" % number, 10, T0, 11) == 10
+    assert count_passed(store, b"quiet", 10, T0, 2) == 2
+    assert count_passed(store, b"newcomer", 10, T0, 10) == 8
+    assert [count_passed(store, b"abuser %d" % number, 10, T0, 1) for number in range(15)] == [0] * 15
+
+
 def test_memory_is_bounded_with_many_addresses(store: LocalStore) -> None:
     """R2: far more addresses than fit take no more memory than allowed, and never an error."""
     for number in range(150_000):

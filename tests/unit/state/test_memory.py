@@ -86,6 +86,15 @@ def test_memory_is_bounded_and_abusers_are_remembered() -> None:
     assert [allowed(memory, abuser, 1, 100, 600.0) for abuser in abusers] == [0] * 10
 
 
+def test_who_takes_a_place_takes_its_count() -> None:
+    """semantics 39: nobody starts from zero in a full store, or a few addresses taking turns would never be limited."""
+    memory = store(max_memory_bytes=1)
+    for number in range(8):
+        assert allowed(memory, b"%d" % number, 10, 10, 600.0) == 10
+    assert memory.client_count == 8
+    assert allowed(memory, b"new", 1, 10, 600.0) == 0
+
+
 def test_a_clock_that_is_read_late_changes_nothing() -> None:
     """Requests of one turn of the loop may carry a time from just before the edge."""
     memory = store()
