@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled fuzz fuzz-codec check format compile bench faults guard traces lock docs clean
+.PHONY: help demo test test-compiled fuzz fuzz-codec check format compile bench faults guard traces stack dashboards lock docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,14 @@ guard: $(VENV)/.bench ## Hold rate limits and their shared state against their l
 
 traces: $(VENV)/.dev ## Hold every span of 10,000 requests against what an OTLP receiver gets
 	TRACED_REQUESTS=10000 $(BIN)/python -m pytest -q -n0 tests/e2e/test_gateway_traces.py -k every_span
+
+stack: ## Start the gateway, example services, Prometheus, Grafana, Tempo, Loki and Alloy (needs Docker; docs/deploy.md)
+	docker compose up --build --detach
+	@echo "gateway http://localhost:8080   Grafana http://localhost:3000 (admin/admin)   Prometheus http://localhost:9090"
+
+dashboards: $(VENV)/.dev ## Evaluate every panel and alert against a real Prometheus after a minute of mixed traffic
+	scripts/install-system-packages --check
+	STACK_TRAFFIC_S=60 $(BIN)/python -m pytest tests/stack
 
 lock: $(VENV)/.dev ## Pin requirements/*.in again; ARGS=--upgrade renews the pins
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock-requirements $(ARGS)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .config.settings import Settings
+from .grpc.retries import RESULTS
 from .model.exchange import Exchange
 from .model.trace import WorkSpan
 from .policy.auth import AuthListener, KeyFetch, Reason
@@ -53,6 +54,10 @@ class ChannelReports:
         self._metrics = metrics
         self._connections = metrics.active_connections(service)
         self._queue_wait = metrics.queue_wait(service)
+        # So that the first one is a rise, and no series that begins with it.
+        self._retries = {result: metrics.retries(service, result) for result in RESULTS}
+        for series in self._retries.values():
+            series.set(0)
         self._on_disconnect = on_disconnect
 
     def connections_changed(self, count: int) -> None:
@@ -100,7 +105,7 @@ class ChannelReports:
 
     def retried(self, result: str) -> None:
         """A call was tried again, or was not."""
-        self._metrics.retries(self._service, result).add()
+        self._retries[result].add()
 
 
 class DiscoveryReports:

@@ -197,3 +197,13 @@ def test_auth_counts_reasons_and_logs_fetches(metrics: Metrics, capture: Capture
     good, bad = capture.lines
     assert (good["level"], good["fields"]["left_out"]) == ("INFO", ["key 1 left out: unknown kty"])
     assert (bad["level"], bad["fields"]["reason"]) == ("WARN", "timeout")
+
+
+@pytest.mark.parametrize("result", ["succeeded", "failed", "throttled", "refused"])
+def test_retries_count_from_zero(metrics: Metrics, result: str) -> None:
+    """A series that begins with its first failure shows no rise to `rate`."""
+    reports = ChannelReports("user-service", metrics, lambda: None)
+    labels = {"service": "user-service", "result": result}
+    assert value(metrics, "api_gateway_retries_total", labels) == 0
+    reports.retried(result)
+    assert value(metrics, "api_gateway_retries_total", labels) == 1

@@ -39,6 +39,8 @@ class RetryPolicy:
         return min(self.initial_backoff_s * self.multiplier ** (retry - 1), longest)
 
 
+RESULTS: Final = ("succeeded", "failed", "throttled", "refused")
+"""What becomes of a retry, or of the wish for one."""
 NO_RETRIES: Final = RetryPolicy(max_attempts=1)
 
 

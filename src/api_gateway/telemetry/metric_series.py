@@ -79,6 +79,12 @@ class DurationSeries:
         self._sum_s = 0.0
         self._buckets = [0] * (len(DURATION_BUCKETS_S) + 1)
 
+    def announce(self) -> None:
+        """Show it before the first duration, so that this one is a rise and no series that begins with it."""
+        if not self._is_changed:
+            self._is_changed = True
+            self._changed.append(self)
+
     def observe(self, duration_s: float) -> None:
         """Count one duration, in seconds."""
         self._buckets[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
