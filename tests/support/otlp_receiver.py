@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as _messages
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as _service
 
 from tests.support.certificates import CertificateFiles
 
-trace_service_pb2: Any = pytest.importorskip(
-    "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs the package opentelemetry-proto"
-)
-trace_service_pb2_grpc: Any = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc")
+trace_service_pb2: Any = _messages
+trace_service_pb2_grpc: Any = _service
+"""Written by protoc, with types that do not hold for what grpcio takes."""
 
 TIMEOUT_S = 20.0
 SERVER, CLIENT = 2, 3
