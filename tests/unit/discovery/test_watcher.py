@@ -165,6 +165,23 @@ def test_semantics_43_services_are_asked_again_on_the_interval_with_jitter() -> 
     play(scenario)
 
 
+def test_semantics_43_workers_do_not_ask_all_at_once() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.watcher.start()
+        await asyncio.sleep(INTERVAL_S * 20)
+        times_s = [
+            at_s
+            for (name, _), at_s in zip(scene.listener.heard, scene.listener.times_s, strict=True)
+            if name == "users"
+        ]
+        waits = [(later - earlier) / INTERVAL_S for earlier, later in itertools.pairwise(times_s)]
+        # Nineteen waits within a quarter of the range: once in 10^10 runs.
+        assert max(waits) - min(waits) > watcher_module.JITTER / 2
+        assert 1 - watcher_module.JITTER <= min(waits) <= max(waits) <= 1 + watcher_module.JITTER + 0.01
+
+    play(scenario)
+
+
 def test_semantics_43_a_failed_refresh_keeps_what_was_known() -> None:
     async def scenario(scene: Scene) -> None:
         scene.watcher.start()

@@ -357,6 +357,10 @@ class TestWorkers:
         for worker in workers:
             worker.refused(T0 + 0.99)
         assert listener.changes == [("closed", "open")]
+        trial = workers[0].begin(T0 + 60)
+        assert workers[1].state(T0 + 60.05) is HALF_OPEN
+        workers[0].end(trial, Code.UNAVAILABLE, T0 + 60.1)
+        workers[1].refused(T0 + 60.2)  # its copy is out of date; the store decides
 
     def test_failures_of_all_workers_add_up(self, workers: list[Worker]) -> None:
         for worker in workers:
