@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from tests.stack.dashboards import STACK, alert_rules
+from tests.support.processes import ROOT
 
 CASES = Path(__file__).with_name("alerts_test.yml")
 
@@ -40,3 +42,9 @@ def test_alerts_tell_who_reads_them_and_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert {"summary", "description"} == set(rule["annotations"])
         assert rule["for"]
+
+
+def test_the_document_lists_them_all() -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \| (page|ticket) \|", page, re.MULTILINE)
+    assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in alert_rules()]

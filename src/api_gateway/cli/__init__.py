@@ -17,6 +17,7 @@ from .demo import run_demo
 from .routes import print_routes
 from .run import Launch, run_gateway
 from .screen import Screen
+from .standard_streams import occupy_closed_streams
 
 app = typer.Typer(
     name="api-gateway",
@@ -51,6 +52,7 @@ BackendOption = Annotated[
 
 def main() -> None:
     """Run the command line."""
+    occupy_closed_streams()
     app()
 
 
