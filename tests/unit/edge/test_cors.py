@@ -162,3 +162,19 @@ def test_preflights_do_not_share_their_headers() -> None:
         assert response is not None
         assert len(response.headers) == 5
         response.headers.append((b"x-request-id", b"1"))
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_admitted"),
+    [
+        pytest.param(PAGE, True, id="allowed"),
+        pytest.param(None, True, id="no-page"),
+        pytest.param("https://gateway.test", True, id="our-own"),
+        pytest.param("https://evil.example", False, id="other"),
+        pytest.param("https://evil-gateway.test", False, id="ends-like-ours"),
+        pytest.param("null", False, id="null"),
+    ],
+)
+def test_websockets_open_for_allowed_pages_only(origin: str | None, is_admitted: bool) -> None:
+    """H18: browsers do not ask before a WebSocket, so its own request is judged."""
+    assert cors(PAGE).admits(asked(origin=origin)) is is_admitted
