@@ -15,6 +15,7 @@ import uvloop
 
 from bench.machine import read_setting
 from scenarios.catalogue import SCENARIOS, Scenario
+from scenarios.choice import read_names
 from scenarios.figures import Mark, Result, plain, renew, summary, write_between_markers
 from scenarios.stage import new_stage
 from tests.support.processes import ROOT
@@ -83,12 +84,7 @@ def _allow_many_sockets() -> None:
 
 
 def _names(text: str) -> list[str]:
-    known = {each.name for each in SCENARIOS}
-    names = [name for name in text.upper().split(",") if name]
-    unknown = sorted(set(names) - known)
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    return names
+    return read_names(text, {each.name for each in SCENARIOS})
 
 
 def _parser() -> argparse.ArgumentParser:

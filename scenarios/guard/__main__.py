@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 from bench.machine import read_setting
+from scenarios.choice import read_names
 from scenarios.figures import Result, plain, summary
 from scenarios.guard.catalogue import SCENARIOS, Scenario
 from scenarios.guard.stage import Stage
@@ -60,12 +61,7 @@ def run(scenario: Scenario, scale: float = 1.0) -> Result:
 
 
 def _names(text: str) -> list[str]:
-    known = {each.name for each in SCENARIOS}
-    names = [name for name in text.upper().split(",") if name]
-    unknown = sorted(set(names) - known)
-    if unknown:
-        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    return names
+    return read_names(text, {each.name for each in SCENARIOS})
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -86,7 +86,7 @@ def _detail(detail: _AnyMessage, registry: Registry) -> JsonObject:
             wrap_unknown_root(inner, types)
             value = orjson.loads(inner.to_json(registry=OpaqueTypes(registry).as_registry()))
         except CODEC_ERRORS:
-            pass
+            pass  # a detail that its own type cannot read is kept as bytes, like one of an unknown type
         else:
             if name in SPECIAL_TYPES or not isinstance(value, dict):
                 return {"@type": detail.type_url, "value": value}
