@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -113,12 +113,24 @@ class Child:
                 self._process.wait(STOP_LIMIT_S)
             except subprocess.TimeoutExpired:
                 print(f"{self.name} did not stop within {STOP_LIMIT_S:.0f} s of SIGTERM; killed", file=sys.stderr)
-        for pid in _session_cpu(self.pid):
-            os.kill(pid, signal.SIGKILL)
+        self._kill_rest()
         self._process.wait()
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    def _kill_rest(self) -> None:
+        # Asked again until nothing is left: SIGKILL is only sent when kill(2) returns, and a fork may just have come.
+        deadline_s = time.monotonic() + STOP_LIMIT_S
+        while left := _session_cpu(self.pid):
+            if time.monotonic() > deadline_s:
+                raise BenchError(
+                    f"{self.name}: processes {sorted(left)} did not end within {STOP_LIMIT_S:.0f} s of SIGKILL"
+                )
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_POLL_S)
 
 
 @contextmanager
