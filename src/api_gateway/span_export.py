@@ -18,6 +18,7 @@ from .model.upstream import UnaryReply
 from .telemetry.log import get_logger
 from .telemetry.otlp import Envelope, read_rejected
 from .telemetry.span_recorder import SpanRecorder
+from .transcoding.status_details import retry_delay_s
 
 EXPORT: Final = b"/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 MAX_EXPORTS: Final = 4
@@ -30,6 +31,10 @@ RETRYABLE: Final = frozenset(
     (Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.ABORTED, Code.OUT_OF_RANGE, Code.UNAVAILABLE, Code.DATA_LOSS)
 )
 """What the OTLP specification lets a client try again ("OTLP/gRPC response", "Failures")."""
+THROTTLING: Final = RETRYABLE | {Code.RESOURCE_EXHAUSTED}
+"""With these a collector may state how long to wait ("OTLP/gRPC Throttling"); the last may be tried again only then."""
+MAX_THROTTLE_S: Final = 60.0
+"""Longest pause between batches that a collector can ask for."""
 
 _log = get_logger("api_gateway.tracing")
 
@@ -101,6 +106,7 @@ class SpanExporter:
         self._overflowed_spans = 0
         """Those that found the queue full and of which the log has not heard."""
         self._quiet_until_s = 0.0
+        self._throttled_until_s = 0.0
         recorder.on_queued = self._queued
 
     def start(self) -> None:
@@ -110,6 +116,8 @@ class SpanExporter:
     async def aclose(self, within_s: float) -> None:
         """Send what waits, at most for so long, then drop the rest and close the channel."""
         self._recorder.on_queued = None
+        # The last chance of what waits, whatever the collector asked for.
+        self._throttled_until_s = 0.0
         if self._timer is not None:
             self._timer.cancel()
         self._recorder.encode()
@@ -143,6 +151,8 @@ class SpanExporter:
 
     def _fill(self, at_least: int) -> None:
         """Start exports while there is room for one and so many spans wait."""
+        if self._loop.time() < self._throttled_until_s:
+            return
         while len(self._exports) < MAX_EXPORTS and len(self._recorder) >= at_least:
             spans = self._recorder.take(self._options.max_batch_spans)
             export = self._loop.create_task(self._export(spans), name="export of spans")
@@ -184,11 +194,23 @@ class SpanExporter:
                 )
                 return read_rejected(reply.message)
             except GatewayError as error:
-                pause_s = backoff_s * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
-                if error.code not in RETRYABLE or self._loop.time() + pause_s >= deadline_s:
+                pause_s = self._pause_s(error, backoff_s)
+                if pause_s is None or self._loop.time() + pause_s >= deadline_s:
                     raise
             await asyncio.sleep(pause_s)
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+
+    def _pause_s(self, error: GatewayError, backoff_s: float) -> float | None:
+        """Return how long to wait before a batch is sent again; None when that is no use.
+
+        A wait that the collector asks for holds for the other batches too.
+        """
+        asked_s = retry_delay_s(error.details) if error.code in THROTTLING else None
+        if asked_s is None:
+            return backoff_s * random.uniform(0.8, 1.2) if error.code in RETRYABLE else None  # noqa: S311 - no secret
+        now_s = self._loop.time()
+        self._throttled_until_s = max(self._throttled_until_s, now_s + min(asked_s, MAX_THROTTLE_S))
+        return max(asked_s, backoff_s)
 
     # What the log hears
 

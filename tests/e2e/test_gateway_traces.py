@@ -112,10 +112,9 @@ def test_backend_is_told_the_client_span(gateway: RunningGateway, receiver: Rece
     assert got["baggage"] == "k=v"
     assert client.name == "tests.echo.EchoService/Echo"
     assert client.attributes == {
-        "rpc.system": "grpc",
-        "rpc.service": "tests.echo.EchoService",
-        "rpc.method": "Echo",
-        "rpc.grpc.status_code": 0,
+        "rpc.system.name": "grpc",
+        "rpc.method": "tests.echo.EchoService/Echo",
+        "rpc.response.status_code": "OK",
         "server.address": "127.0.0.1",
         "server.port": grpcio_backend.port,
         "api_gateway.service": "echo",
@@ -135,8 +134,9 @@ def test_failure_of_the_backend(
     assert gateway.ask("POST", "/echo/v1/echo", body, headers=headers).status == status
     server, client = spans_of(receiver, trace_id, 2)
     assert (server.is_error, client.is_error) == (is_error, True)
-    assert client.attributes["rpc.grpc.status_code"] == code
-    assert client.attributes["error.type"] == {5: "NOT_FOUND", 13: "INTERNAL"}[code]
+    name = {5: "NOT_FOUND", 13: "INTERNAL"}[code]
+    assert client.attributes["rpc.response.status_code"] == name
+    assert client.attributes["error.type"] == name
     assert server.attributes.get("error.type") == ("500" if is_error else None)
     assert b"secret of the backend" not in server.span.SerializeToString() + client.span.SerializeToString()
 

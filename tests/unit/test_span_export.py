@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2, status_pb2
 
 from api_gateway.model.errors import GatewayError, Source
 from api_gateway.model.message import HeaderList
 from api_gateway.model.status import Code
-from api_gateway.span_export import EXPORT, MAX_EXPORTS, ExportOptions, SpanExporter
+from api_gateway.span_export import EXPORT, MAX_EXPORTS, MAX_THROTTLE_S, ExportOptions, SpanExporter
 from api_gateway.telemetry.otlp import Envelope
 from api_gateway.telemetry.span_recorder import SpanRecorder
 from tests.support.auth_upstream import FakeReply, upstream_error
@@ -182,7 +184,66 @@ def test_what_fails_for_ever_is_given_up_at_the_timeout() -> None:
     run_in_virtual_time(scenario())
 
 
-@pytest.mark.parametrize("code", [Code.UNAUTHENTICATED, Code.UNIMPLEMENTED, Code.INVALID_ARGUMENT, Code.INTERNAL])
+def busy(code: Code, delay_s: int) -> GatewayError:
+    """Return the error of a collector that says when to come again."""
+    status = status_pb2.Status(code=code)
+    status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=delay_s)))
+    return GatewayError(code, "busy", source=Source.UPSTREAM, details=bytes(status.SerializeToString()))
+
+
+@pytest.mark.parametrize("code", [Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE])
+def test_collector_that_is_busy_is_left_alone_as_long_as_it_asks(code: Code) -> None:
+    """OTLP specification, "OTLP/gRPC Throttling": RetryInfo says when, for this batch and for all others."""
+
+    async def scenario() -> None:
+        rig = Rig()
+        times_s: list[float] = []
+
+        async def ask_for_two_seconds(number: int) -> bytes:
+            times_s.append(rig.loop.time())
+            if number == 1:
+                raise busy(code, 2)
+            return b""
+
+        rig.collector.answer = ask_for_two_seconds
+        rig.end(BATCH)
+        await asyncio.sleep(0.1)
+        rig.end(BATCH)
+        await asyncio.sleep(INTERVAL_S * 4)
+        assert rig.taken == 2 * BATCH
+        assert all(time_s >= times_s[0] + 2.0 for time_s in times_s[1:])
+        await rig.exporter.aclose(1.0)
+
+    run_in_virtual_time(scenario())
+
+
+def test_delay_beyond_the_timeout_costs_the_batch_and_holds_the_next_ones_for_a_minute_at_most() -> None:
+    async def scenario() -> None:
+        rig = Rig()
+
+        async def ask_for_an_hour(number: int) -> bytes:
+            raise busy(Code.RESOURCE_EXHAUSTED, 3_600)
+
+        rig.collector.answer = ask_for_an_hour
+        rig.end(BATCH)
+        await asyncio.sleep(0.1)
+        assert rig.lost == {"failed": BATCH}
+        rig.end(BATCH)
+        await asyncio.sleep(MAX_THROTTLE_S - 1)
+        assert rig.collector.batches == [BATCH]
+        await asyncio.sleep(1 + INTERVAL_S)
+        assert rig.collector.batches == [BATCH, BATCH]
+        rig.end(BATCH)
+        await rig.exporter.aclose(1.0)
+        assert rig.collector.batches == [BATCH] * 3, "the end is the last chance"
+
+    run_in_virtual_time(scenario())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [Code.UNAUTHENTICATED, Code.UNIMPLEMENTED, Code.INVALID_ARGUMENT, Code.INTERNAL, Code.RESOURCE_EXHAUSTED],
+)
 def test_what_will_not_pass_is_not_tried_again(code: Code) -> None:
     async def scenario() -> None:
         rig = Rig()

@@ -1,5 +1,7 @@
 """The gateway's records as spans: names, attributes and status by OpenTelemetry's conventions for HTTP and RPC.
 
+Those for RPC are the ones that took the place of `rpc.system`, `rpc.service` and `rpc.grpc.status_code`.
+
 Never part of a span: the query string, headers other than Host and User-Agent, bodies, users, messages of backends.
 """
 
@@ -40,15 +42,14 @@ _REQUEST_ID: Final = otlp.key("api_gateway.request_id")
 _ATTEMPT: Final = otlp.key("api_gateway.attempt")
 _SENT: Final = otlp.key("api_gateway.messages.sent")
 _RECEIVED: Final = otlp.key("api_gateway.messages.received")
-_RPC_SYSTEM: Final = otlp.text_attribute(otlp.key("rpc.system"), b"grpc")
-_RPC_SERVICE: Final = otlp.key("rpc.service")
+_RPC_SYSTEM: Final = otlp.text_attribute(otlp.key("rpc.system.name"), b"grpc")
 _RPC_METHOD: Final = otlp.key("rpc.method")
-_RPC_STATUS: Final = otlp.key("rpc.grpc.status_code")
+_RPC_STATUS: Final = otlp.key("rpc.response.status_code")
 
 _HTTP: Final = otlp.text_attribute(_SCHEME, b"http")
 _HTTPS: Final = otlp.text_attribute(_SCHEME, b"https")
 _STATUSES: Final = [otlp.int_attribute(_STATUS, status) for status in range(600)]
-_CODES: Final = [otlp.int_attribute(_RPC_STATUS, code) for code in range(17)]
+_CODES: Final = [otlp.text_attribute(_RPC_STATUS, code_name(code).encode()) for code in range(17)]
 _VERSIONS: Final = {text: otlp.text_attribute(_PROTOCOL_VERSION, text.encode()) for text in ("1.0", "1.1", "2")}
 
 
@@ -125,7 +126,7 @@ class SpanEncoder:
         """Return the client span of an attempt."""
         head, always = self._call_head(span)
         code = span.grpc_code
-        attributes = [*always, _CODES[code] if 0 <= code < 17 else otlp.int_attribute(_RPC_STATUS, code)]
+        attributes = [*always, _CODES[code] if 0 <= code < 17 else otlp.text_attribute(_RPC_STATUS, b"%d" % code)]
         if code != 0:
             attributes.append(otlp.text_attribute(_ERROR_TYPE, (span.error_type or code_name(code)).encode()))
         if span.attempt > 1:
@@ -219,11 +220,9 @@ class SpanEncoder:
         if found is not None:
             return found
         full_name = span.path.decode("utf-8", "replace").lstrip("/")
-        service, _, method = full_name.rpartition("/")
         attributes = [
             _RPC_SYSTEM,
-            otlp.text_attribute(_RPC_SERVICE, service.encode()),
-            otlp.text_attribute(_RPC_METHOD, method.encode()),
+            otlp.text_attribute(_RPC_METHOD, full_name.encode()),
             otlp.text_attribute(_SERVER_ADDRESS, span.host.encode()),
             otlp.int_attribute(_SERVER_PORT, span.port),
             otlp.text_attribute(_SERVICE, span.service.encode()),

@@ -66,6 +66,25 @@ def decode_status(data: bytes, registry: Registry | None) -> StatusDetails:
     )
 
 
+def retry_delay_s(data: bytes) -> float | None:
+    """Return the seconds that a serialized `google.rpc.Status` asks to wait (`google.rpc.RetryInfo`); None without one.
+
+    Never negative, and never an error: what cannot be read asks for nothing.
+    """
+    if not data:
+        return None
+    try:
+        details = decode_status(data, None).details
+    except StatusDetailsError:
+        return None
+    for detail in details:
+        if str(detail.get("@type")).endswith("/google.rpc.RetryInfo"):
+            delay = detail.get("retryDelay", "0s")
+            # ProtoJSON's form of a Duration; a RetryInfo that could not be read was kept as bytes.
+            return max(0.0, float(delay[:-1])) if isinstance(delay, str) and "value" not in detail else None
+    return None
+
+
 def error_info(reason: str, metadata: Mapping[str, str]) -> JsonObject:
     """Return the JSON of the `google.rpc.ErrorInfo` for an error the gateway made."""
     return {

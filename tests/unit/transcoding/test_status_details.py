@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_gateway.transcoding.status_details import StatusDetailsError, decode_status, error_info
+from api_gateway.transcoding.status_details import StatusDetailsError, decode_status, error_info, retry_delay_s
 from tests.unit.transcoding.scenes import REGISTRY, message_bytes
 
 
@@ -171,3 +171,27 @@ def test_any_bytes_decode_or_raise_the_declared_error(data: bytes) -> None:
     except StatusDetailsError:
         return
     json.dumps(decoded.details)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b"", None, id="no_details"),
+        pytest.param(b"\xff", None, id="nonsense"),
+        pytest.param(_status(), None, id="none"),
+        pytest.param(_status(error_details_pb2.ErrorInfo(reason="R")), None, id="another"),
+        pytest.param(_status(_STANDARD[0], _STANDARD[1]), 1.5, id="stated"),
+        pytest.param(_status(error_details_pb2.RetryInfo()), 0.0, id="at_once"),
+        pytest.param(
+            _status(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=-3))), 0.0, id="negative"
+        ),
+    ],
+)
+def test_delay_that_a_status_asks_for(data: bytes, expected: float | None) -> None:
+    assert retry_delay_s(data) == expected
+
+
+def test_unreadable_delay_asks_for_nothing() -> None:
+    status = status_pb2.Status(code=8)
+    status.details.add(type_url="type.googleapis.com/google.rpc.RetryInfo", value=b"\x0a\xff")
+    assert retry_delay_s(bytes(status.SerializeToString())) is None
