@@ -141,10 +141,10 @@ def test_bases_are_named_without_a_registry(stages: dict[str, Stage]) -> None:
 @pytest.mark.parametrize(
     ("file", "is_in"),
     [
-        ("src/api_gateway/app.py", True),
+        ("src/api_gateway/app/gateway.py", True),
         ("requirements/run.txt", True),
         ("requirements/run.in", False),
-        ("src/api_gateway/__pycache__/app.pyc", False),
+        ("src/api_gateway/__pycache__/proxy.pyc", False),
         ("src/api_gateway/transcoding/_native.so", False),
         (".git/config", False),
         ("config/gateway-config.yaml", False),
