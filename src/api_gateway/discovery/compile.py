@@ -14,7 +14,7 @@ from ..routing.table import RouteTable
 from ..schema import Schema
 from ..telemetry.metrics import Metrics
 from ..transcoding.binding import compile_binding, compile_frames
-from ..transcoding.json_codec import compile_encoder
+from ..transcoding.codecs import Codecs, compile_encoder
 from .plan import Plan, PlannedRoute
 
 PolicyBinder = Callable[[PlannedRoute], tuple[Policy, ...]]
@@ -44,28 +44,36 @@ class RouteCompiler:
         self._metrics = metrics
         self._bind_policies = bind_policies
         self._last: dict[tuple[object, ...], Route] = {}
+        self._codecs: dict[tuple[str, str], Codecs] = {}
 
     def compile(self, plan: Plan, schemas: Mapping[str, Schema]) -> Compiled:
         """Compile a plan. A route whose rule does not fit its messages becomes a failure; the others are served."""
         entries = []
         failures = []
         kept: dict[tuple[object, ...], Route] = {}
+        codecs = {name: self._codecs_of(name, schema) for name, schema in schemas.items()}
         for planned in plan.routes:
             schema = schemas[planned.service]
             key = _identity(planned, schema)
             route = self._last.get(key)
             if route is None:
                 try:
-                    route = self._compile(planned, schema)
+                    route = self._compile(planned, schema, codecs[planned.service])
                 except ValueError as error:
                     failures.append((planned, str(error)))
                     continue
             kept[key] = route
             entries.append((planned.verb, planned.template, route))
         self._last = kept
+        self._codecs = {(name, schemas[name].fingerprint): shared for name, shared in codecs.items()}
         return Compiled(table=RouteTable.build(entries), failures=tuple(failures))
 
-    def _compile(self, planned: PlannedRoute, schema: Schema) -> Route:
+    def _codecs_of(self, service: str, schema: Schema) -> Codecs:
+        """Return the codecs of a service, those of its last table while its schema means the same."""
+        known = self._codecs.get((service, schema.fingerprint))
+        return known or Codecs(self._settings.services[service].transcoding, schema.registry)
+
+    def _compile(self, planned: PlannedRoute, schema: Schema, codecs: Codecs) -> Route:
         settings = self._settings
         service = settings.services[planned.service]
         method = planned.method
@@ -78,17 +86,14 @@ class RouteCompiler:
             method,
             planned.variables,
             body=planned.body,
-            settings=service.transcoding,
-            registry=schema.registry,
+            codecs=codecs,
             verb=planned.verb,
         )
-        encoder = compile_encoder(
-            method, response_body=planned.response_body, settings=service.transcoding, registry=schema.registry
-        )
+        encoder = compile_encoder(method, response_body=planned.response_body, codecs=codecs)
         frames = None if method.is_unary or binding.is_raw or encoder.is_raw else binding
         if frames is not None and method.is_client_streaming and not binding.takes_body:
             # A rule without a body says nothing about frames: each is a whole message then.
-            frames = compile_frames(method, planned.variables, settings=service.transcoding, registry=schema.registry)
+            frames = compile_frames(method, planned.variables, codecs=codecs)
         self._metrics.route(planned.template.text, planned.verb, self._metrics.calls(name, method.full_name))
         return Route(
             template=planned.template.text,

@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
-from protobuf import DescField, DescMessage, Message, Registry
+from protobuf import DescField, DescMessage, Message
 
-from ..config.settings import TranscodingSettings
 from ..model.errors import GatewayError, bad_request
 from ..schema import Method
+from .codecs import Codecs
 from .content_type import Format, format_of_body, unsupported
 from .explain import CODEC_ERRORS, explain
 from .field_mask import MaskReader, mask_field
 from .fields import HTTP_BODY, SPECIAL_TYPES, message_of, oneof_of, setter_of
-from .json_decoder import JsonDecoder
 from .parameters import ParameterReader, path_setter
 from .query_text import parse_form, parse_query
 from .strict_json import parse_json
@@ -58,8 +57,7 @@ def compile_binding(
     variables: tuple[str, ...],
     *,
     body: str,
-    settings: TranscodingSettings,
-    registry: Registry,
+    codecs: Codecs,
     verb: str = "",
 ) -> Binding:
     """Build the binding for one HTTP rule.
@@ -69,7 +67,7 @@ def compile_binding(
 
     Raises ValueError when the rule does not fit the request message.
     """
-    rule = _Rule(method.input, variables, settings, registry)
+    rule = _Rule(method.input, variables, codecs)
     if not body:
         return _without_body(rule)
     if body == "*":
@@ -83,33 +81,28 @@ def compile_binding(
     return FieldBodyBinding(rule, field, _field_reader(rule, field, keeps_value=mask is not None), mask)
 
 
-def compile_frames(
-    method: Method, variables: tuple[str, ...], *, settings: TranscodingSettings, registry: Registry
-) -> Binding:
+def compile_frames(method: Method, variables: tuple[str, ...], *, codecs: Codecs) -> Binding:
     """Build the binding for the frames of a rule without a body: each is a whole message, the first has the query too.
 
     Raises ValueError as `compile_binding` does.
     """
-    rule = _Rule(method.input, variables, settings, registry)
+    rule = _Rule(method.input, variables, codecs)
     return FrameBinding(rule, WholeBodyBinding(rule, *_whole_reader(rule)))
 
 
 class _Rule:
     """What all bindings of one rule share: the path variables and what they take from the query."""
 
-    __slots__ = ("choices", "message", "path", "registry", "settings", "taken")
+    __slots__ = ("choices", "codecs", "message", "path", "taken")
 
-    def __init__(
-        self, message: DescMessage, variables: tuple[str, ...], settings: TranscodingSettings, registry: Registry
-    ) -> None:
+    def __init__(self, message: DescMessage, variables: tuple[str, ...], codecs: Codecs) -> None:
         self.message = message
-        self.settings = settings
-        self.registry = registry
+        self.codecs = codecs
         self.path: list[Callable[[Message, str], None]] = []
         self.taken: dict[str, str] = {}
         self.choices: dict[str, str] = {}
         for variable in variables:
-            target, set_variable = path_setter(message, variable, settings, registry)
+            target, set_variable = path_setter(message, variable, codecs)
             if target.path in self.taken:
                 raise ValueError(f"path variable {variable} stands twice in the template")
             for oneof, member in target.choices:
@@ -121,9 +114,8 @@ class _Rule:
     def query_reader(self, taken: Mapping[str, str], choices: Mapping[str, str]) -> ParameterReader:
         return ParameterReader(
             self.message,
-            self.settings,
-            self.registry,
-            ignores_unknown=self.settings.unknown_query == "ignore",
+            self.codecs,
+            ignores_unknown=self.codecs.settings.unknown_query == "ignore",
             taken={**self.taken, **taken},
             choices={**self.choices, **choices},
         )
@@ -353,7 +345,7 @@ def _is_labelled_json(content_type: bytes) -> bool:
 def _whole_reader(rule: _Rule) -> tuple[BodyReader, BodySerializer | None]:
     if rule.message.type_name == HTTP_BODY:
         return lambda body, content_type: (_http_body(rule.message, body, content_type), None), None
-    decoder = JsonDecoder(rule.message, rule.settings, rule.registry)
+    decoder = rule.codecs.decoder(rule.message)
     forms = _form_reader(rule.message, rule)
 
     def read(body: bytes, content_type: bytes) -> tuple[Message, object]:
@@ -380,10 +372,10 @@ def _field_reader(rule: _Rule, field: DescField, *, keeps_value: bool) -> BodyRe
             return message, None
 
         return read_raw
-    decoder = JsonDecoder(rule.message, rule.settings, rule.registry)
+    decoder = rule.codecs.decoder(rule.message)
     forms = _form_reader(inner, rule) if inner is not None else None
     # A mask is filled from the parsed JSON.
-    inner_decoder = JsonDecoder(inner, rule.settings, rule.registry) if inner is not None and not keeps_value else None
+    inner_decoder = rule.codecs.decoder(inner) if inner is not None and not keeps_value else None
     name = field.json_name
     opening = orjson.dumps({name: 0})[:-2]
 
@@ -413,8 +405,8 @@ def _field_reader(rule: _Rule, field: DescField, *, keeps_value: bool) -> BodyRe
 def _form_reader(message: DescMessage, rule: _Rule) -> ParameterReader | None:
     if message.type_name in SPECIAL_TYPES:
         return None
-    ignores_unknown = rule.settings.unknown_fields == "ignore"
-    return ParameterReader(message, rule.settings, rule.registry, noun="form field", ignores_unknown=ignores_unknown)
+    ignores_unknown = rule.codecs.settings.unknown_fields == "ignore"
+    return ParameterReader(message, rule.codecs, noun="form field", ignores_unknown=ignores_unknown)
 
 
 def _http_body(message: DescMessage, body: bytes, content_type: bytes) -> Message:

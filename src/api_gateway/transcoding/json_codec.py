@@ -10,11 +10,9 @@ from protobuf import DescField, DescMessage, Message, Registry
 from ..config.settings import TranscodingSettings
 from ..model.errors import GatewayError, Source
 from ..model.status import Code
-from ..schema import Method
 from .any_types import AnyTypes, OpaqueTypes, wrap_unknown_root
 from .explain import CODEC_ERRORS
-from .fields import HTTP_BODY, message_of
-from .json_writer import JsonOptions, JsonWriter, field_writer, write_message
+from .json_writer import JsonOptions, JsonWriter, write_message
 from .native_codec import NativeCodec, native_writer
 from .short_floats import compile_shortener
 
@@ -38,27 +36,6 @@ class Encoder(Protocol):
 
         Raises GatewayError INTERNAL, HTTP status 502, when the message cannot be decoded or has no JSON form.
         """
-
-
-def compile_encoder(
-    method: Method, *, response_body: str, settings: TranscodingSettings, registry: Registry
-) -> Encoder:
-    """Build the encoder for a method's answers. `response_body` names the field that is the whole body, or is empty.
-
-    Raises ValueError when there is no such field.
-    """
-    output = method.output
-    if not response_body:
-        return (
-            HttpBodyEncoder(output, None) if output.type_name == HTTP_BODY else JsonEncoder(output, settings, registry)
-        )
-    field = next((field for field in output.fields if response_body in (field.name, field.json_name)), None)
-    if field is None:
-        raise ValueError(f"response_body: {output.type_name} has no field {response_body}")
-    inner = message_of(field)
-    if inner is not None and inner.type_name == HTTP_BODY:
-        return HttpBodyEncoder(output, field)
-    return JsonEncoder(output, settings, registry, field_writer(field))
 
 
 class JsonEncoder:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from protobuf import DescField, DescMessage, Message, Registry
+from protobuf import DescField, DescMessage, Message
 
-from ..config.settings import TranscodingSettings
 from ..model.errors import GatewayError, bad_request
+from .codecs import Codecs
 from .explain import expected, unknown_name
 from .fields import (
     JSON_TYPES,
@@ -29,7 +29,6 @@ from .fields import (
     oneof_of,
     setter_of,
 )
-from .json_decoder import JsonDecoder
 from .query_text import Pairs
 from .text_values import Converter, converter_for
 
@@ -71,15 +70,13 @@ Tables = dict[str, dict[str, DescField]]
 """Fields by name, for each message type met so far."""
 
 
-def resolve(
-    message: DescMessage, key: str, settings: TranscodingSettings, registry: Registry, tables: Tables
-) -> Target:
+def resolve(message: DescMessage, key: str, codecs: Codecs, tables: Tables) -> Target:
     """Find the field a key without map part names. `tables` is filled as types are met.
 
     Raises UnknownKeyError when there is none, ValueError when it cannot be given as text.
     """
     place = _walk(message, key, tables)
-    return _target(place, settings, registry)
+    return _target(place, codecs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +119,7 @@ def _walk(message: DescMessage, key: str, tables: Tables) -> _Place:
 
 
 def resolve_entry(
-    message: DescMessage, key: str, settings: TranscodingSettings, registry: Registry, tables: Tables, depth: int = 0
+    message: DescMessage, key: str, codecs: Codecs, tables: Tables, depth: int = 0
 ) -> tuple[Target, str] | None:
     """Find a field inside a message that a map holds, `shelves[a].name`; also return the map key at the end, if any.
 
@@ -140,9 +137,7 @@ def resolve_entry(
     element = element_of(place.field)
     if not is_map(place.field) or not isinstance(element, DescMessage) or element.type_name in SPECIAL_TYPES:
         return None
-    inner, last_key = resolve_entry(element, tail, settings, registry, tables, depth) or _resolve_end(
-        element, tail, settings, registry, tables
-    )
+    inner, last_key = resolve_entry(element, tail, codecs, tables, depth) or _resolve_end(element, tail, codecs, tables)
     prefix = f"{place.path}[{map_key}]."
     target = Target(
         path=f"{prefix}{inner.path}",
@@ -157,11 +152,9 @@ def resolve_entry(
     return target, last_key
 
 
-def _resolve_end(
-    message: DescMessage, key: str, settings: TranscodingSettings, registry: Registry, tables: Tables
-) -> tuple[Target, str]:
+def _resolve_end(message: DescMessage, key: str, codecs: Codecs, tables: Tables) -> tuple[Target, str]:
     head, bracket, rest = key.partition("[")
-    target = resolve(message, head, settings, registry, tables)
+    target = resolve(message, head, codecs, tables)
     if target.takes_key and not rest.endswith("]"):
         raise ValueError(f"expected a key in brackets, for example {head}[key]")
     if bracket and not target.takes_key:
@@ -195,12 +188,11 @@ class ParameterReader:
 
     __slots__ = (
         "_choices",
+        "_codecs",
         "_ignores_unknown",
         "_maps",
         "_message",
         "_noun",
-        "_registry",
-        "_settings",
         "_tables",
         "_taken",
         "_targets",
@@ -209,8 +201,7 @@ class ParameterReader:
     def __init__(
         self,
         message: DescMessage,
-        settings: TranscodingSettings,
-        registry: Registry,
+        codecs: Codecs,
         *,
         noun: str = "query parameter",
         ignores_unknown: bool,
@@ -223,8 +214,7 @@ class ParameterReader:
         lies below them, is an error. `choices` are the oneof members that come from elsewhere.
         """
         self._message = message
-        self._settings = settings
-        self._registry = registry
+        self._codecs = codecs
         self._noun = noun
         self._ignores_unknown = ignores_unknown
         self._taken = dict(taken or {})
@@ -282,11 +272,11 @@ class ParameterReader:
             return entries, rest[:-1]
         try:
             if bracket and "]." in rest:
-                entry = resolve_entry(self._message, key, self._settings, self._registry, self._tables)
+                entry = resolve_entry(self._message, key, self._codecs, self._tables)
                 if entry is not None:
                     self._refuse_taken(key, entry[0].path)
                     return entry
-            target = resolve(self._message, head, self._settings, self._registry, self._tables)
+            target = resolve(self._message, head, self._codecs, self._tables)
         except UnknownKeyError as error:
             if self._ignores_unknown:
                 return None
@@ -324,15 +314,13 @@ class ParameterReader:
         return bad_request(f"{self._noun} {short} {message}", "PARAMETER_CONFLICT", field=short)
 
 
-def path_setter(
-    message: DescMessage, variable: str, settings: TranscodingSettings, registry: Registry
-) -> tuple[Target, Callable[[Message, str], None]]:
+def path_setter(message: DescMessage, variable: str, codecs: Codecs) -> tuple[Target, Callable[[Message, str], None]]:
     """Return where a path variable leads and what puts its text there.
 
     Raises ValueError when the variable names no field, or one that takes more than one text.
     """
     try:
-        target = resolve(message, variable, settings, registry, {})
+        target = resolve(message, variable, codecs, {})
     except UnknownKeyError as error:
         raise ValueError(f"path variable {variable}: {message.type_name} has no such field ({error.name})") from None
     except ValueError as error:
@@ -354,12 +342,12 @@ def path_setter(
     return target, set_variable
 
 
-def _target(place: _Place, settings: TranscodingSettings, registry: Registry) -> Target:
+def _target(place: _Place, codecs: Codecs) -> Target:
     field = place.field
     element = element_of(field)
     convert = converter_for(element)
     if convert is None and isinstance(element, DescMessage):
-        convert = _json_converter(element, settings, registry)
+        convert = _json_converter(element, codecs)
     if convert is None:
         raise ValueError(_no_text(place.path, field, element))
     return Target(
@@ -383,10 +371,10 @@ def _no_text(path: str, field: DescField, element: object) -> str:
     return f"{path} cannot be given as text"
 
 
-def _json_converter(message: DescMessage, settings: TranscodingSettings, registry: Registry) -> Converter | None:
+def _json_converter(message: DescMessage, codecs: Codecs) -> Converter | None:
     if message.type_name not in JSON_TYPES:
         return None
-    decoder = JsonDecoder(message, settings, registry)
+    decoder = codecs.decoder(message)
     return lambda text: decoder.decode(text.encode())
 
 

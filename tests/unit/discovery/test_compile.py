@@ -81,6 +81,22 @@ def test_unchanged_routes_are_kept_with_their_policies(tmp_path: Path) -> None:
     assert scene.bound == bound
 
 
+def test_routes_share_the_codecs_of_their_messages(tmp_path: Path) -> None:
+    """Until the schema changes: also with routes that came later, or were compiled again."""
+    text = """
+        syntax = "proto3";
+        package p;
+        message M { string id = 1; }
+        service S { rpc GetThing(M) returns (M); rpc CreateThing(M) returns (M); }
+        """
+    scene = Compiling(tmp_path)
+    first = {route.encoder for route in routes_of(scene.compile(schema_from_text(text))).values()}
+    again = {route.encoder for route in routes_of(scene.compile(schema_from_text(text))).values()}
+    other = {route.encoder for route in routes_of(scene.compile(schema_from_text(text.replace("id", "key")))).values()}
+    assert len(first) == len(again) == len(other) == 1
+    assert first == again != other
+
+
 def test_a_changed_schema_has_its_routes_compiled_anew(tmp_path: Path) -> None:
     scene = Compiling(tmp_path)
     text = 'syntax = "proto3"; package p; message M { string id = 1; } service S { rpc GetThing(M) returns (M); }'

@@ -8,6 +8,7 @@ from api_gateway.model.status import Code
 from api_gateway.model.websocket import Farewell
 from api_gateway.streams.conversation import SocketConversation
 from api_gateway.transcoding.binding import compile_binding
+from api_gateway.transcoding.codecs import Codecs
 from api_gateway.transcoding.request_stream import TextMessages
 from tests.support.descriptors import schema_of
 from tests.support.fake_service import FakeMessages
@@ -40,7 +41,7 @@ class Scene:
         self.call = FakeMessages(answers, failure)
         self.ends: list[tuple[GatewayError | None, bool]] = []
         binding = compile_binding(
-            METHOD, (), body=body, settings=TranscodingSettings(), registry=ECHO.registry, verb="GET"
+            METHOD, (), body=body, codecs=Codecs(TranscodingSettings(), ECHO.registry), verb="GET"
         )
         self.conversation = SocketConversation(
             lambda: self.call,

@@ -12,13 +12,15 @@ from api_gateway.model.errors import GatewayError
 from api_gateway.schema import Method
 from api_gateway.transcoding.any_types import AnyTypes
 from api_gateway.transcoding.binding import Binding, compile_binding, compile_frames
-from api_gateway.transcoding.json_codec import Encoder, compile_encoder
+from api_gateway.transcoding.codecs import Codecs, compile_encoder
+from api_gateway.transcoding.json_codec import Encoder
 from api_gateway.transcoding.json_decoder import JsonDecoder
 from tests.support.descriptors import method_of, schema_of
 
 SCHEMA = schema_of("everything.proto", "legacy.proto", "modern.proto")
 REGISTRY = SCHEMA.registry
 DEFAULTS = TranscodingSettings()
+CODECS = Codecs(DEFAULTS, REGISTRY)
 
 
 def descriptor(name: str) -> DescMessage:
@@ -39,17 +41,17 @@ def decoder(name: str, **settings: Any) -> JsonDecoder:
 
 def binding(name: str, *variables: str, body: str = "", verb: str = "", **settings: Any) -> Binding:
     return compile_binding(
-        method(name), variables, body=body, settings=TranscodingSettings(**settings), registry=REGISTRY, verb=verb
+        method(name), variables, body=body, codecs=Codecs(TranscodingSettings(**settings), REGISTRY), verb=verb
     )
 
 
 def frames(name: str, *variables: str) -> Binding:
-    return compile_frames(method(name), variables, settings=TranscodingSettings(), registry=REGISTRY)
+    return compile_frames(method(name), variables, codecs=CODECS)
 
 
 def encoder(name: str, response_body: str = "", **settings: Any) -> Encoder:
     return compile_encoder(
-        method(name), response_body=response_body, settings=TranscodingSettings(**settings), registry=REGISTRY
+        method(name), response_body=response_body, codecs=Codecs(TranscodingSettings(**settings), REGISTRY)
     )
 
 

@@ -10,16 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api_gateway.config.settings import TranscodingSettings
 from api_gateway.model.errors import GatewayError
 from api_gateway.transcoding.parameters import MAX_REMEMBERED, ParameterReader, path_setter
 from api_gateway.transcoding.query_text import parse_query
-from tests.unit.transcoding.scenes import DEFAULTS, REGISTRY, as_json, descriptor, summary
+from tests.unit.transcoding.scenes import CODECS, as_json, descriptor, summary
 
 
 def _reader(name: str, **options: Any) -> ParameterReader:
     options.setdefault("ignores_unknown", False)
-    return ParameterReader(descriptor(name), DEFAULTS, REGISTRY, **options)
+    return ParameterReader(descriptor(name), CODECS, **options)
 
 
 def _read(name: str, query: str, **options: Any) -> Any:
@@ -318,16 +317,16 @@ def test_map_keys_are_free_whatever_came_before() -> None:
 def test_path_variables_must_be_single_values(variable: str, words: str) -> None:
     """semantics 3, google/api/http.proto: a path variable is one non-repeated value."""
     with pytest.raises(ValueError, match=words):
-        path_setter(descriptor("Everything"), variable, DEFAULTS, REGISTRY)
+        path_setter(descriptor("Everything"), variable, CODECS)
 
 
 def test_path_variable_errors_name_the_variable() -> None:
     """semantics 16."""
-    _, set_variable = path_setter(descriptor("Everything"), "scalars.an_int32", DEFAULTS, REGISTRY)
+    _, set_variable = path_setter(descriptor("Everything"), "scalars.an_int32", CODECS)
     with pytest.raises(GatewayError) as caught:
         set_variable(descriptor("Everything").type(), "x")
     assert summary(caught.value) == (400, "INVALID_PARAMETER", "scalars.an_int32")
-    _, set_json = path_setter(descriptor("Everything"), "well_known.struct", DEFAULTS, REGISTRY)
+    _, set_json = path_setter(descriptor("Everything"), "well_known.struct", CODECS)
     with pytest.raises(GatewayError) as caught:
         set_json(descriptor("Everything").type(), "{")
     assert summary(caught.value) == (400, "INVALID_PARAMETER", "well_known.struct")
@@ -370,9 +369,7 @@ _KEYS = st.one_of(
 def test_any_parameters_apply_or_give_the_declared_error(pairs: list[tuple[str, str]], ignores_unknown: bool) -> None:
     """H22."""
     for name in ("Oneofs", "Tree", "Maps", "WellKnown"):
-        reader = ParameterReader(
-            descriptor(name), TranscodingSettings(), REGISTRY, ignores_unknown=ignores_unknown, taken={"left": "path"}
-        )
+        reader = ParameterReader(descriptor(name), CODECS, ignores_unknown=ignores_unknown, taken={"left": "path"})
         try:
             reader.apply(descriptor(name).type(), pairs)
         except GatewayError as error:

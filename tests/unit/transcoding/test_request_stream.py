@@ -9,6 +9,7 @@ import pytest
 from api_gateway.config.settings import TranscodingSettings
 from api_gateway.model.errors import GatewayError
 from api_gateway.transcoding.binding import Binding, compile_binding
+from api_gateway.transcoding.codecs import Codecs
 from api_gateway.transcoding.request_stream import read_messages
 from tests.support.descriptors import schema_of
 from tests.support.gen.echo_pb2 import EchoRequest
@@ -21,7 +22,7 @@ LINES = b"application/x-ndjson"
 
 def binding(*variables: str, body: str = "*") -> Binding:
     return compile_binding(
-        METHOD, variables, body=body, settings=TranscodingSettings(), registry=ECHO.registry, verb="POST"
+        METHOD, variables, body=body, codecs=Codecs(TranscodingSettings(), ECHO.registry), verb="POST"
     )
 
 
