@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.support.virtual_time import run_in_virtual_time
+from tests.support.virtual_time import TURN_S, run_in_virtual_time
 
 
 def test_an_hour_takes_no_time() -> None:
@@ -15,8 +15,36 @@ def test_an_hour_takes_no_time() -> None:
         return asyncio.get_running_loop().time() - started_s
 
     started_s = time.monotonic()
-    assert 3600 <= run_in_virtual_time(wait()) < 3601
+    assert 3600 <= run_in_virtual_time(wait()) < 3600 + 3 * TURN_S
     assert time.monotonic() - started_s < 60
+
+
+def test_work_takes_no_time() -> None:
+    """However long the machine takes for it."""
+
+    async def work() -> float:
+        loop = asyncio.get_running_loop()
+        started_s, real_s = loop.time(), time.monotonic()
+        while time.monotonic() == real_s:
+            pass
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return loop.time() - started_s
+
+    assert run_in_virtual_time(work()) <= 11 * TURN_S
+
+
+def test_timers_come_due_in_a_busy_loop() -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            loop.call_soon(again)
+
+        again()
+        await asyncio.sleep(100 * TURN_S)
+
+    run_in_virtual_time(work())
 
 
 def test_timers_come_in_their_order() -> None:
