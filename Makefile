@@ -23,7 +23,7 @@ test: check ## Everything that must hold before a change lands: checks, then all
 # Left out: one that inherits from a compiled class. tests/conformance holds the native codec to the rules of ProtoJSON.
 test-compiled: build/compiled/.stamp ## The tests of the request path once more, against the compiled gateway (needs a C compiler)
 	PYTHONPATH=build/compiled $(BIN)/python -m pytest -n $(JOBS) -o pythonpath="build/compiled ." \
-		tests/conformance tests/differential tests/e2e tests/faults tests/fuzz tests/interop tests/wire tests/security tests/unit/test_proxy.py tests/unit/test_waiting.py \
+		tests/conformance tests/differential tests/e2e tests/faults tests/fuzz tests/interop tests/wire tests/security tests/unit/proxy tests/unit/test_waiting.py \
 		tests/unit/test_deadlines.py $(addprefix tests/unit/,edge grpc http2 policy routing state telemetry transcoding) \
 		--deselect tests/unit/test_waiting.py::test_cancel_reaches_the_work_behind
 

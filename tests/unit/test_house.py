@@ -22,6 +22,7 @@ WITHOUT_OWN_TEST = {
     "http2/handlers.py": "protocols: nothing in them runs, and the type check holds them against the calls",
     "model/policy.py": "a protocol: nothing in it runs, and the type check holds it against its classes",
     "model/websocket.py": "protocols and frozen values: nothing in them runs",
+    "proxy/parts.py": "protocols: nothing in them runs, and the type check holds them against the parts",
     "model/upstream.py": "protocols: nothing in them runs, and the type check holds them against the channel",
 }
 """Modules without a test file of the same name, each with the reason."""

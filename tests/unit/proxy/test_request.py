@@ -15,14 +15,9 @@ from api_gateway.model.message import HeaderList, Response
 from api_gateway.model.status import Code
 from api_gateway.telemetry.log import configure_logging
 from tests.support.fake_service import Reply
-from tests.support.gen.echo_pb2 import EchoReply, ItemRequest
-from tests.unit.proxy_scene import SERVICE_TIMEOUT_S, STARTED_S, Headers, Scene
+from tests.support.gen.echo_pb2 import ItemRequest
+from tests.unit.proxy.scene import SERVICE_TIMEOUT_S, STARTED_S, Headers, Scene
 from tests.unit.telemetry.capture import Capture
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
 
 
 def json_of(response: Response) -> Any:
@@ -257,42 +252,6 @@ async def test_semantics_26_client_that_goes_away_cancels_and_is_told_of(scene: 
         await running
     assert (scene.exchange.status, scene.exchange.error_reason) == (499, "CLIENT_GONE")
     assert scene.gate.settled == [(499, None)]
-
-
-# Streams
-
-
-async def parts_of(response: Response) -> list[bytes]:
-    assert response.stream is not None
-    return [part async for part in response.stream]
-
-
-async def test_semantics_23_server_stream_is_told_of_at_its_end(scene: Scene) -> None:
-    scene.service.messages = [EchoReply(index=index).SerializeToString() for index in (1, 2)]
-    response = await scene.ask("GET", "/echo/v1/stream")
-    assert (response.status, dict(response.headers)[b"content-type"]) == (200, b"application/x-ndjson")
-    assert (scene.listener.ended, scene.gate.settled) == ([], [])
-    assert b"".join(await parts_of(response)) == b'{"index":1}\n{"index":2}\n'
-    assert (scene.exchange.grpc_code, scene.gate.settled) == (0, [(200, 0)])
-    (stream,) = scene.service.streams
-    assert (stream.is_half_closed, len(stream.sent)) == (True, 1)
-
-
-async def test_semantics_24_failure_before_the_first_message_is_a_status(scene: Scene) -> None:
-    scene.service.failure = GatewayError(Code.NOT_FOUND, "nothing to see", source=Source.UPSTREAM)
-    response = await scene.ask("GET", "/echo/v1/stream")
-    assert (response.status, json_of(response)["error"]["message"]) == (404, "nothing to see")
-    assert scene.service.streams[0].is_cancelled
-    assert scene.gate.settled == [(404, Code.NOT_FOUND)]
-
-
-async def test_semantics_24_failure_after_it_is_the_last_line(scene: Scene) -> None:
-    scene.service.messages = [EchoReply(index=1).SerializeToString()]
-    scene.service.failure = GatewayError(Code.ABORTED, "changed meanwhile", source=Source.UPSTREAM)
-    *_, last = await parts_of(await scene.ask("GET", "/echo/v1/stream"))
-    assert orjson.loads(last)["error"]["message"] == "changed meanwhile"
-    assert (scene.exchange.status, scene.exchange.grpc_code) == (200, Code.ABORTED)
-    assert len(scene.gate.settled) == 1
 
 
 # What the gateway answers itself

@@ -1,0 +1,243 @@
+"""THE REQUEST: match, admit, bind, call, encode, settle; from top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from ..model.deadline import parse_grpc_timeout, parse_seconds
+from ..model.errors import GatewayError, Source, bad_request
+from ..model.exchange import Exchange
+from ..model.message import Request, Response
+from ..model.policy import Policy
+from ..model.status import Code
+from ..policy.chain import Permit
+from ..policy.client_address import ClientAddress
+from ..routing.path import normalise_path
+from ..routing.route import Route
+from ..routing.table import RouteTable
+from ..streams.conversation import match_socket
+from ..telemetry.log import get_logger
+from ..telemetry.trace_context import request_id
+from ..telemetry.tracing import Tracing, note
+from ..transcoding.content_type import refuse_encoded
+from ..transcoding.headers import ForwardedHeaders, request_metadata
+from .ending import Ending, note_error, success
+from .parts import CrossOrigin, Endpoint, ErrorResponder, ExchangeListener
+from .streamed import NO_BODY_TYPE, StreamedCalls
+
+_log = get_logger("api_gateway.proxy")
+
+
+class Proxy:
+    """Answers every request of a worker. Implements `edge.application.Application`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        client_address: ClientAddress,
+        endpoints: Mapping[tuple[str, str], Endpoint],
+        unmatched_policies: Sequence[Policy],
+        respond: ErrorResponder,
+        forwarded: ForwardedHeaders,
+        listener: ExchangeListener,
+        cross_origin: CrossOrigin | None,
+        max_timeout_s: float,
+        tracing: Tracing,
+    ) -> None:
+        self._clock = clock
+        self._client_address = client_address
+        self._endpoints = endpoints
+        self._endpoint_paths = frozenset(path for _, path in endpoints)
+        self._unmatched_policies = unmatched_policies
+        self._respond = respond
+        self._forwarded = forwarded
+        self._listener = listener
+        self._ending = ending = Ending(clock, listener)
+        self._streams = StreamedCalls(
+            clock=clock, respond=respond, forwarded=forwarded, cross_origin=cross_origin, ending=ending
+        )
+        self._cross_origin = cross_origin
+        self._max_timeout_s = max_timeout_s
+        self._tracing = tracing
+        self.routes: RouteTable[Route] = RouteTable.build(())
+        """The table in force. Replaced whole, never changed."""
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request. Raises nothing but CancelledError, when the client has gone away."""
+        exchange = Exchange(request)
+        self._listener.started()
+        route: Route | None = None
+        permit: Permit | None = None
+        try:
+            self._identify(exchange)
+            try:
+                request.path = path = normalise_path(request.path)
+                found = None
+                if path not in self._endpoint_paths:
+                    matched = match_socket(self.routes, request, path) if request.handshake is not None else None
+                    found = matched or self.routes.match(request.method, path)
+            except GatewayError as error:
+                options = self._answer_options(exchange, error)
+                if options is not None:
+                    return self._ending.finished(exchange, options)
+                await self._admit_unmatched(exchange)
+                raise
+            if found is None:
+                return self._ending.finished(exchange, await self._operate(exchange))
+            route, variables = found
+            exchange.route, exchange.service = route.template, route.service
+            exchange.deadline_s = request.started_s + self._timeout_s(request, route)
+
+            permit = Permit(route.policies)
+            waiting = permit.obtain(exchange, self._clock())
+            if waiting is not None:
+                await waiting
+
+            if request.handshake is not None:
+                return self._streams.open_socket(exchange, route, permit, variables, request.handshake)
+            if route.method.is_client_streaming:
+                return await self._streams.send_stream(exchange, route, permit, variables)
+            body = b""
+            if request.body is not None:
+                refuse_encoded(request.headers)
+                received = request.body.read(route.body_limit_bytes, exchange.deadline_s)
+                body = received if isinstance(received, bytes) else await received
+            message = route.binding.bind(
+                variables, request.query, body, request.headers.get(b"content-type", NO_BODY_TYPE)
+            )
+
+            exchange.called_s = self._clock()
+            if route.method.is_server_streaming:
+                return await self._streams.answer_stream(exchange, route, permit, message)
+            reply = await route.channel.unary(
+                route.grpc_path,
+                message,
+                deadline_s=exchange.deadline_s,
+                metadata=request_metadata(exchange, self._forwarded),
+                is_idempotent=route.is_idempotent,
+                trace=exchange.trace,
+            )
+            exchange.grpc_code = Code.OK
+            exchange.attempts = reply.attempts
+
+            content_type, content = route.encoder.encode(reply.message)
+            response = success(exchange, content_type, content, reply.headers, reply.trailers)
+        except GatewayError as error:
+            response = self._failure(exchange, route, error)
+        except asyncio.CancelledError:
+            exchange.status, exchange.error_reason = 499, "CLIENT_GONE"
+            note(exchange, "client gone")
+            exchange.grpc_code = None
+            self._ending.end(exchange, permit)
+            raise
+        except Exception as mistake:
+            response = self._failure(exchange, route, self._unexpected(exchange, mistake))
+        exchange.status = response.status
+        self._ending.end(exchange, permit)
+        return response
+
+    def refuse(self, error: GatewayError, *, peer: str) -> Response:
+        """Answer what could not be read as a request."""
+        request = Request(
+            method="",
+            path="",
+            query="",
+            headers={},
+            repeated=frozenset(),
+            body=None,
+            peer=peer,
+            started_s=self._clock(),
+        )
+        exchange = Exchange(request)
+        self._listener.started()
+        self._identify(exchange)
+        return self._ending.finished(exchange, self._failure(exchange, None, error))
+
+    # The steps
+
+    def _identify(self, exchange: Exchange) -> None:
+        """Give the exchange its ids and the client's address."""
+        headers = exchange.request.headers
+        self._client_address.admit(exchange, 0.0)
+        self._tracing.begin(exchange)
+        incoming = headers.get(b"x-request-id")
+        # Without an id from the caller, the trace's serves as well: unique, and one less to look up.
+        exchange.request_id = exchange.trace_id if incoming is None else request_id(incoming)
+        identifier = (b"x-request-id", exchange.request_id.encode())
+        exchange.metadata.append(identifier)
+        exchange.response_headers.append(identifier)
+        if self._cross_origin is not None:
+            exchange.response_headers += self._cross_origin.headers(exchange.request)
+
+    async def _operate(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        method = "GET" if request.method == "HEAD" else request.method
+        endpoint = self._endpoints.get((method, request.path))
+        if endpoint is None:
+            allowed = ", ".join(sorted(method for method, path in self._endpoints if path == request.path))
+            raise GatewayError(
+                Code.UNIMPLEMENTED,
+                "this path does not answer to this method",
+                reason="METHOD_NOT_ALLOWED",
+                source=Source.CLIENT,
+                http=405,
+                headers=((b"allow", allowed.encode()),),
+            )
+        exchange.route = endpoint.template
+        if method == "GET":
+            # Probes and scrapes come all the time, and nobody asks what became of one.
+            exchange.trace = None
+        exchange.deadline_s = request.started_s + self._max_timeout_s
+        waiting = Permit(endpoint.policies).obtain(exchange, self._clock())
+        if waiting is not None:
+            await waiting
+        response = await endpoint.answer(request)
+        response.headers.extend(exchange.response_headers)
+        return response
+
+    def _answer_options(self, exchange: Exchange, error: GatewayError) -> Response | None:
+        """Answer OPTIONS where no route does: a preflight, or which methods there are (semantics 8)."""
+        request = exchange.request
+        if request.method != "OPTIONS" or error.http != 405:
+            return None
+        preflight = self._cross_origin.preflight(request) if self._cross_origin is not None else None
+        if preflight is not None:
+            preflight.headers.append((b"x-request-id", exchange.request_id.encode()))
+            return preflight
+        return Response(204, [*error.headers, *exchange.response_headers])
+
+    async def _admit_unmatched(self, exchange: Exchange) -> None:
+        """Count what has a broken path or matches no route against the client's limit all the same."""
+        waiting = Permit(self._unmatched_policies).obtain(exchange, self._clock())
+        if waiting is not None:
+            await waiting
+
+    def _timeout_s(self, request: Request, route: Route) -> float:
+        """Return the smallest of the route's, the server's and the client's timeouts (semantics 30)."""
+        headers = request.headers
+        timeout_s = route.timeout_s
+        if b"x-request-timeout" in headers:
+            timeout_s = min(timeout_s, _parse_timeout(headers, b"x-request-timeout", parse_seconds))
+        if b"grpc-timeout" in headers:
+            timeout_s = min(timeout_s, _parse_timeout(headers, b"grpc-timeout", parse_grpc_timeout))
+        return timeout_s
+
+    def _failure(self, exchange: Exchange, route: Route | None, error: GatewayError) -> Response:
+        note_error(exchange, error)
+        return self._respond(
+            error, registry=route.registry if route is not None else None, headers=exchange.response_headers
+        )
+
+    def _unexpected(self, exchange: Exchange, error: Exception) -> GatewayError:
+        _log.error("unexpected error", exc_info=error, request_id=exchange.request_id, path=exchange.request.path)
+        return GatewayError(Code.INTERNAL, "the gateway failed to handle this request", reason="INTERNAL")
+
+
+def _parse_timeout(headers: Mapping[bytes, bytes], name: bytes, parse: Callable[[str], float]) -> float:
+    try:
+        return parse(headers[name].decode("ascii"))
+    except ValueError as error:
+        shown = name.decode()
+        raise bad_request(f"the header {shown} is malformed: {error}", "INVALID_TIMEOUT") from None
