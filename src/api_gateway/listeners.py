@@ -7,8 +7,12 @@ from typing import Final
 
 from .config.settings import Settings
 from .grpc.retries import RESULTS
+from .model.errors import GatewayError
 from .model.exchange import Exchange
-from .model.trace import WorkSpan
+from .model.message import HeaderList
+from .model.status import Code
+from .model.trace import Trace, WorkSpan
+from .model.upstream import UnaryCaller, UnaryReply
 from .policy.auth import AuthListener, KeyFetch, Reason
 from .state.store import BreakerState
 from .telemetry.access_log import AccessLog
@@ -108,6 +112,30 @@ class ChannelReports:
         self._retries[result].add()
 
 
+class CountedCaller:
+    """A channel whose calls count like those that requests ask for. Implements `model.upstream.UnaryCaller`."""
+
+    def __init__(self, caller: UnaryCaller, service: str, metrics: Metrics) -> None:
+        self._caller = caller
+        self._service = service
+        self._metrics = metrics
+
+    async def unary(
+        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, trace: Trace | None = None
+    ) -> UnaryReply:
+        """Call, and count how it ended."""
+        try:
+            reply = await self._caller.unary(path, message, deadline_s=deadline_s, metadata=metadata, trace=trace)
+        except GatewayError as error:
+            self._count(path, error.code)
+            raise
+        self._count(path, Code.OK)
+        return reply
+
+    def _count(self, path: bytes, grpc_code: int) -> None:
+        self._metrics.calls(self._service, path[1:].decode()).record(grpc_code)
+
+
 class DiscoveryReports:
     """Implements `discovery.watcher.DiscoveryListener`."""
 
@@ -134,9 +162,9 @@ class BreakerReports:
         self._metrics.breaker_changed(service, old.label, new.label)
         _breaker_log.warning("circuit breaker changed", service=service, old=old.label, new=new.label)
 
-    def breaker_store_failed(self, service: str) -> None:
+    def breaker_store_failed(self, service: str, reason: str) -> None:
         """The shared state did not answer."""
-        _breaker_log.warning("circuit breaker decides without the other workers", service=service)
+        _breaker_log.warning("circuit breaker decides without the other workers", service=service, reason=reason)
 
 
 class LimitReports:
@@ -152,13 +180,13 @@ class LimitReports:
         """A request was one too many."""
         self._metrics.rate_limit_exceeded(route).add()
 
-    def rate_limit_store_failed(self) -> None:
+    def rate_limit_store_failed(self, reason: str) -> None:
         """A request could not be counted."""
         self._metrics.rate_limit_store_errors.add()
         now_s = self._clock()
         if now_s >= self._silent_until_s:
             self._silent_until_s = now_s + _REPEATED_AFTER_S
-            _limit_log.warning("rate limit store failed", until_next_line_seconds=_REPEATED_AFTER_S)
+            _limit_log.warning("rate limit store failed", reason=reason, until_next_line_seconds=_REPEATED_AFTER_S)
 
 
 class AuthReports:

@@ -180,7 +180,13 @@ def test_the_auth_service_is_missed(demo_ports: dict[str, Any]) -> None:
         answer = gateway.get("/api/users/1", headers=log_in(gateway, "ada"))
         assert (answer.status, answer.error["status"]) == (503, "UNAVAILABLE")
         assert int(answer.headers["retry-after"]) >= 1
+        line = gateway.wait_for_event("request completed", status=503)
+        assert line["reason"] == "AUTH_UNAVAILABLE"
+        assert line["detail"].startswith("validator_unavailable: ") and "127.0.0.1:9" in line["detail"]
+        labels = {"service": "auth", "method": "auth.AuthService/ValidateToken", "status": "UNAVAILABLE"}
+        eventually(lambda: gateway.metric("api_gateway_grpc_calls_total", labels) == 1, "the call is counted")
         assert gateway.get("/api/users/1").status == 401
+        assert gateway.wait_for_event("request completed", status=401)["detail"] == "missing_token"
 
 
 def test_only_admins_refresh_the_routes(gateway: RunningGateway) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import pytest
 from api_gateway import __version__
 from api_gateway.config.loader import load_settings
 from api_gateway.model.status import Code, http_status
+from api_gateway.telemetry.access_log import AccessLog
+from tests.unit.telemetry.capture import Capture, finished
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -110,3 +113,48 @@ def test_floors_are_those_that_are_enforced() -> None:
         found = re.search(r"^```\n(__main__ >.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
         assert found is not None, page
         assert [floor.strip() for floor in re.sub(r"\s+", " ", found[1]).split(" > ")] == layers, page
+
+
+def logged_events() -> Iterator[tuple[str, str]]:
+    """Iterate over level and message of every event that the source logs."""
+    for path in sorted((ROOT / "src" / "api_gateway").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=level), args=[message, *_]) if (
+                    name.endswith("_log") and level in ("debug", "info", "warning", "error", "exception")
+                ):
+                    texts = (message.body, message.orelse) if isinstance(message, ast.IfExp) else (message,)
+                    for text in texts:
+                        assert isinstance(text, ast.Constant), f"{path}:{node.lineno}: messages are constant"
+                        yield {"warning": "WARN", "exception": "ERROR"}.get(level, level.upper()), str(text.value)
+
+
+def test_every_event_is_in_the_page_about_logs() -> None:
+    """Messages and levels, and no others."""
+    text = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]*\| (`[^|]+`) \| (DEBUG|INFO|WARN|ERROR) \|", text, re.MULTILINE)
+    shown = {(level, message) for messages, level in rows for message in re.findall(r"`([^`]+)`", messages)}
+    logged = set(logged_events())
+    assert len(logged) > 30
+    assert shown == logged
+
+
+def test_every_field_of_a_request_is_in_the_page_about_logs() -> None:
+    facts = {
+        "trace_id": "1" * 32,
+        "span_id": "1" * 16,
+        "route": "/",
+        "service": "s",
+        "grpc_code": 0,
+        "attempts": 2,
+        "error_reason": "R",
+        "error_detail": "d",
+        "user_id": "u",
+    }
+    with Capture() as capture:
+        AccessLog(capture.writer).record(finished(**facts))
+        (line,) = capture.lines
+    text = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
+    table = text[text.index("## Requests") : text.index("## Events")]
+    rows = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`([^`]+)`", row)} | {"message"} == set(line["fields"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,15 @@ from api_gateway.listeners import (
     AuthReports,
     BreakerReports,
     ChannelReports,
+    CountedCaller,
     DiscoveryReports,
     ExchangeReports,
     LimitReports,
 )
+from api_gateway.model.errors import GatewayError
+from api_gateway.model.message import HeaderList
+from api_gateway.model.status import Code
+from api_gateway.model.trace import Trace
 from api_gateway.policy.jwks import KeyFetch
 from api_gateway.policy.refusal import Reason
 from api_gateway.state.store import BreakerState
@@ -26,6 +33,7 @@ from api_gateway.telemetry.metrics import Metrics, prepare_metrics_directory
 from api_gateway.telemetry.sampling import Sampling
 from api_gateway.telemetry.span_recorder import SpanRecorder
 from api_gateway.telemetry.tracing import Tracing
+from tests.support.auth_upstream import FakeReply, upstream_error
 from tests.unit.telemetry.capture import Capture, finished
 from tests.unit.telemetry.span_records import SPAN, TRACE, attributes, encoder, span_fields
 from tests.unit.telemetry.span_records import finished as recorded
@@ -126,13 +134,13 @@ def test_good_readings_make_a_schema_young(metrics: Metrics) -> None:
 def test_breakers_are_counted_shown_and_logged(metrics: Metrics, capture: Capture) -> None:
     reports = BreakerReports(metrics)
     reports.breaker_changed("users", BreakerState.CLOSED, BreakerState.OPEN)
-    reports.breaker_store_failed("users")
+    reports.breaker_store_failed("users", "out of order")
     changes = {"service": "users", "from": "closed", "to": "open"}
     assert value(metrics, "api_gateway_circuit_breaker_state_changes_total", changes) == 1
     assert value(metrics, "api_gateway_circuit_breaker_state", {"service": "users"}) == 2
     changed, failed = (line["fields"] for line in capture.lines)
     assert (changed["old"], changed["new"], changed["service"]) == ("closed", "open", "users")
-    assert failed["service"] == "users"
+    assert (failed["service"], failed["reason"]) == ("users", "out of order")
 
 
 def test_limits_count_refusals_and_failures_of_the_store(metrics: Metrics, capture: Capture) -> None:
@@ -140,13 +148,14 @@ def test_limits_count_refusals_and_failures_of_the_store(metrics: Metrics, captu
     now_s = [100.0]
     reports = LimitReports(metrics, lambda: now_s[0])
     reports.rate_limited("/api/users")
-    reports.rate_limit_store_failed()
-    reports.rate_limit_store_failed()
+    reports.rate_limit_store_failed("connection refused")
+    reports.rate_limit_store_failed("connection refused")
     assert value(metrics, "gateway_rate_limit_exceeded_total", {"route": "/api/users"}) == 1
     assert value(metrics, "api_gateway_rate_limit_store_errors_total", {}) == 2
-    assert len(capture.lines) == 1
+    (line,) = capture.lines
+    assert line["fields"]["reason"] == "connection refused"
     now_s[0] = 160.0
-    reports.rate_limit_store_failed()
+    reports.rate_limit_store_failed("connection refused")
     assert [line["fields"]["message"] for line in capture.lines] == ["rate limit store failed"] * 2
 
 
@@ -207,3 +216,32 @@ def test_retries_count_from_zero(metrics: Metrics, result: str) -> None:
     assert value(metrics, "api_gateway_retries_total", labels) == 0
     reports.retried(result)
     assert value(metrics, "api_gateway_retries_total", labels) == 1
+
+
+class FakeAuthService:
+    """Implements `model.upstream.UnaryCaller`: answers, or fails with `code`."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+
+    async def unary(
+        self, path: bytes, message: bytes, *, deadline_s: float, metadata: HeaderList, trace: Trace | None = None
+    ) -> FakeReply:
+        assert (path, message, deadline_s, metadata, trace) == (b"/a.B/C", b"question", 5.0, [(b"k", b"v")], None)
+        if self.code is not Code.OK:
+            raise upstream_error(self.code)
+        return FakeReply(b"answer")
+
+
+@pytest.mark.parametrize("code", [Code.OK, Code.UNAVAILABLE])
+def test_calls_of_the_auth_service_count_like_those_of_backends(metrics: Metrics, code: Code) -> None:
+    caller = CountedCaller(FakeAuthService(code), "auth", metrics)
+
+    async def ask() -> None:
+        with nullcontext() if code is Code.OK else pytest.raises(GatewayError):
+            reply = await caller.unary(b"/a.B/C", b"question", deadline_s=5.0, metadata=[(b"k", b"v")])
+            assert reply.message == b"answer"
+
+    asyncio.run(ask())
+    labels = {"service": "auth", "method": "a.B/C", "status": code.name}
+    assert value(metrics, "api_gateway_grpc_calls_total", labels) == 1

@@ -12,7 +12,7 @@ from ..deadlines import DeadlineWheel
 from ..discovery.plan import PlannedRoute
 from ..grpc.channel import Channel
 from ..grpc.target import parse_target
-from ..listeners import AuthReports, BreakerReports, ChannelReports, LimitReports
+from ..listeners import AuthReports, BreakerReports, ChannelReports, CountedCaller, LimitReports
 from ..model.policy import Policy
 from ..operator.admin import LoopbackOnly
 from ..policy.auth import Auth, GuardedRoute
@@ -50,8 +50,13 @@ class Guards:
             else None
         )
         self._auth_channel = _auth_channel(settings, metrics, loop=loop, wheel=wheel)
+        asked = self._auth_channel
         self._auth = (
-            Auth(settings.auth, AuthReports(metrics, loop.time, tracing).listener(), service=self._auth_channel)
+            Auth(
+                settings.auth,
+                AuthReports(metrics, loop.time, tracing).listener(),
+                service=CountedCaller(asked, AUTH_SERVICE, metrics) if asked is not None else None,
+            )
             if settings.auth is not None
             else None
         )

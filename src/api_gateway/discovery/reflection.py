@@ -85,7 +85,7 @@ def _explain(error: GatewayError) -> str:
         return "it does not offer server reflection (neither v1 nor v1alpha); switch reflection on in the backend"
     if error.code == Code.DEADLINE_EXCEEDED:
         return "it did not answer the reflection call in time"
-    return f"{error.message} ({error.log_reason})" if error.log_reason else error.message
+    return error.for_log()
 
 
 class _Reader:

@@ -26,7 +26,10 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from ..telemetry.log import get_logger
 from .process import EXIT_FAILED, Serving, Signals, run_process
+
+_log = get_logger("api_gateway.arbiter")
 
 HEARTBEAT_S: Final = 1.0
 """Time between two signs of life to the arbiter, and between two looks whether it is still there."""
@@ -75,11 +78,14 @@ class RespawnPause:
         self._deaths = 0
         self._until_s = 0.0
 
-    def worker_died(self, lived_s: float, now_s: float) -> None:
-        """Take note of a worker that nobody had dismissed."""
+    def worker_died(self, lived_s: float, now_s: float) -> float:
+        """Take note of a worker that nobody had dismissed; return how long to wait, in seconds."""
         self._deaths = self._deaths + 1 if lived_s < STABLE_S else 0
-        if self._deaths > 1:
-            self._until_s = now_s + min(0.5 * 2.0 ** (self._deaths - 2), MAX_RESPAWN_PAUSE_S)
+        if self._deaths <= 1:
+            return 0.0
+        pause_s = min(0.5 * 2.0 ** (self._deaths - 2), MAX_RESPAWN_PAUSE_S)
+        self._until_s = now_s + pause_s
+        return pause_s
 
     def is_over(self, now_s: float) -> bool:
         """Whether a worker may be started now."""
@@ -209,7 +215,9 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         """Take note of the end of a worker."""
         if not worker.is_dismissed:
             now_s = time.monotonic()
-            self._pause.worker_died(now_s - worker.born_s, now_s)
+            lived_s = now_s - worker.born_s
+            pause_s = self._pause.worker_died(lived_s, now_s)
+            _log.error("worker died", worker=worker.pid, lived_seconds=round(lived_s, 1), replaced_in_seconds=pause_s)
         self.app.factory.ended(worker.pid)
 
     # Reload

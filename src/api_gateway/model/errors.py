@@ -73,6 +73,10 @@ class GatewayError(Exception):
         """Times the backend was called before it was given up."""
         self.wording = wording
 
+    def for_log(self) -> str:
+        """Return the message with what only the log may tell."""
+        return f"{self.message} ({self.log_reason})" if self.log_reason else self.message
+
 
 def bad_request(message: str, reason: str = "BAD_REQUEST", *, close: bool = False, **metadata: str) -> GatewayError:
     """Make the error for a request that no retry can mend (400 INVALID_ARGUMENT)."""

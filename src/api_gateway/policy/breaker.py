@@ -50,7 +50,7 @@ class BreakerListener(Protocol):
     def breaker_changed(self, service: str, old: BreakerState, new: BreakerState) -> None:
         """The state changed. Told once per change, by the worker that caused it."""
 
-    def breaker_store_failed(self, service: str) -> None:
+    def breaker_store_failed(self, service: str, reason: str) -> None:
         """The store did not answer; this worker goes on with what it knows."""
 
 
@@ -235,8 +235,8 @@ class Breaker:
 
         try:
             before, after = self._store.update_breaker(self.service, change)
-        except StoreError:
-            self._listener.breaker_store_failed(self.service)
+        except StoreError as error:
+            self._listener.breaker_store_failed(self.service, str(error))
             before, after = self._record, change(self._record)
         self._keep(after, now_s)
         if before.state is not after.state:
@@ -246,8 +246,8 @@ class Breaker:
     def _refresh(self, now_s: float) -> None:
         try:
             self._keep(self._store.read_breaker(self.service), now_s)
-        except StoreError:
-            self._listener.breaker_store_failed(self.service)
+        except StoreError as error:
+            self._listener.breaker_store_failed(self.service, str(error))
             self._keep(self._record, now_s)
 
     def _keep(self, record: BreakerRecord, now_s: float) -> None:

@@ -149,7 +149,8 @@ def _remember(policy: MethodPolicy, requirement: Requirement, ttl_s: float, now_
 
 def _serve_stale(policy: MethodPolicy, now_s: float, cause: Exception) -> Requirement:
     if not policy.is_known or now_s >= policy.usable_until_s:
-        raise Refused(Reason.POLICY_UNAVAILABLE, f"{policy.key[1]}: {cause}") from cause
+        told = cause.for_log() if isinstance(cause, GatewayError) else str(cause)
+        raise Refused(Reason.POLICY_UNAVAILABLE, f"{policy.key[1]}: {told}") from cause
     policy.is_stale = True
     policy.decided_until_s = min(now_s + RETRY_PAUSE_S, policy.usable_until_s)
     return policy.requirement

@@ -34,7 +34,7 @@ class RateLimitListener(Protocol):
     def rate_limited(self, route: str) -> None:
         """A request to this route template was refused."""
 
-    def rate_limit_store_failed(self) -> None:
+    def rate_limit_store_failed(self, reason: str) -> None:
         """The store did not answer; the request was treated as `rate_limit.on_store_error` says."""
 
 
@@ -145,7 +145,7 @@ class _RouteLimit:
         return self._error
 
     def _do_without_store(self, error: StoreError) -> None:
-        self._listener.rate_limit_store_failed()
+        self._listener.rate_limit_store_failed(str(error))
         if self._settings.on_store_error == "refuse":
             raise unavailable(
                 "the request limits cannot be checked at the moment", "RATE_LIMIT_UNAVAILABLE", log_reason=str(error)

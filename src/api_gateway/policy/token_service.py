@@ -69,7 +69,7 @@ class TokenService:
             if error.code == Code.UNAUTHENTICATED and error.source is Source.UPSTREAM and not error.reason:
                 # The gateway sends no credentials of its own, so this can only be about the token.
                 raise Refused(Reason.REJECTED, "the auth service answered UNAUTHENTICATED") from error
-            raise Refused(Reason.VALIDATOR_UNAVAILABLE, _without(text, str(error))) from error
+            raise Refused(Reason.VALIDATOR_UNAVAILABLE, _without(text, error.for_log())) from error
         except ValueError as error:
             raise Refused(Reason.VALIDATOR_UNAVAILABLE, "the auth service's answer cannot be read") from error
         if not answer.valid:

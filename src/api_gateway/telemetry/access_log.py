@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TARGET: Final = "api_gateway.proxy"
 MAX_PATH_CHARACTERS: Final = 2_048
 _MAX_USER_CHARACTERS: Final = 256
+_MAX_DETAIL_CHARACTERS: Final = 512
 
 _CODE_NAMES: Final = tuple(code_name(code) for code in range(len(Code)))
 
@@ -92,6 +93,8 @@ class AccessLog:
             fields["attempts"] = exchange.attempts
         if exchange.error_reason:
             fields["reason"] = exchange.error_reason
+        if exchange.error_detail:
+            fields["detail"] = redact_text(exchange.error_detail[:_MAX_DETAIL_CHARACTERS])
         if exchange.user_id:
             fields["user_id"] = exchange.user_id[:_MAX_USER_CHARACTERS]
         self._write(self._encode(self._timestamp_at(time.time()), "INFO" if status < 500 else "ERROR", TARGET, fields))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 import traceback
@@ -97,7 +98,8 @@ class _Renderer:
         self._timestamps = Timestamps()
 
     def render(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-        fields: dict[str, object] = {"message": event.pop("event", "")}
+        # Workers say the same things, each for itself.
+        fields: dict[str, object] = {"message": event.pop("event", ""), "pid": os.getpid()}
         error = event.pop("exc_info", None)
         fields.update(event)
         if error:
@@ -122,9 +124,9 @@ class _LoggingHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            fields: dict[str, object] = {"message": record.getMessage()}
+            fields: dict[str, object] = {"message": record.getMessage(), "pid": record.process}
         except (TypeError, ValueError):
-            fields = {"message": str(record.msg)}
+            fields = {"message": str(record.msg), "pid": record.process}
         if record.exc_info:
             fields.update(_error_fields(record.exc_info))
         self._renderer.write(_level(record.levelno), record.name, fields)

@@ -60,7 +60,7 @@ CALLS: Final = Family(
     name="api_gateway_grpc_calls_total",
     kind=Kind.COUNTER,
     labels=("service", "method", "status"),
-    meaning="Calls to backends by gRPC method and status name.",
+    meaning="Calls to backends by gRPC method and name of the final status; retries have a counter of their own.",
     max_series=MAX_ROUTES,
 )
 BREAKER_CHANGES: Final = Family(

@@ -22,6 +22,8 @@ from api_gateway.edge.worker import (
     Supervisor,
     inherited_listeners,
 )
+from api_gateway.telemetry.log import configure_logging
+from tests.unit.telemetry.capture import Capture
 
 
 class Factory:
@@ -139,6 +141,22 @@ def test_only_unexpected_ends_slow_down(arbiter: GatewayArbiter, factory: Factor
             worker.tmp.close()
         assert arbiter._pause.is_over(0.0) is starts
     assert len(factory.ended_pids) == 12
+
+
+def test_a_worker_that_dies_is_told(arbiter: GatewayArbiter) -> None:
+    """Which one, how old it was, and when another takes its place: at once, then ever later."""
+    with Capture() as capture:
+        configure_logging(capture.writer)
+        for is_dismissed in (True, False, False, False):
+            worker = GatewayWorker(1, os.getpid(), [], arbiter.app, 1.0, arbiter.cfg, arbiter.log)
+            worker.pid, worker.is_dismissed = 4_000_000, is_dismissed
+            arbiter.worker_ended(worker)
+            worker.tmp.close()
+        lines = [line for line in capture.lines if line["fields"]["message"] == "worker died"]
+    assert {(line["level"], line["target"]) for line in lines} == {("ERROR", "api_gateway.arbiter")}
+    assert [line["fields"]["worker"] for line in lines] == [4_000_000] * 3
+    assert [line["fields"]["replaced_in_seconds"] for line in lines] == [0.0, 0.5, 1.0]
+    assert all(line["fields"]["lived_seconds"] >= 0 for line in lines)
 
 
 def test_a_wrong_configuration_starts_nothing(arbiter: GatewayArbiter, factory: Factory) -> None:

@@ -38,7 +38,7 @@ class Listener:
         assert service == SERVICE
         self.changes.append((old.label, new.label))
 
-    def breaker_store_failed(self, service: str) -> None:
+    def breaker_store_failed(self, service: str, reason: str) -> None:
         self.failures += 1
 
 

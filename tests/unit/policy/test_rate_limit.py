@@ -32,7 +32,7 @@ class Listener:
     def rate_limited(self, route: str) -> None:
         self.refused.append(route)
 
-    def rate_limit_store_failed(self) -> None:
+    def rate_limit_store_failed(self, reason: str) -> None:
         self.failures += 1
 
 

@@ -52,6 +52,15 @@ def test_line_of_a_call() -> None:
     }
 
 
+def test_detail_is_told_short_and_without_secrets() -> None:
+    """semantics 35: what clients are not told, the log tells; H19: never a token."""
+    fields = line_of(status=401, error_reason="TOKEN_INVALID", error_detail="expired")["fields"]
+    assert (fields["reason"], fields["detail"]) == ("TOKEN_INVALID", "expired")
+    detail = "rejected: Bearer abc123XYZ is old" + "x" * 10_000
+    shown = line_of(status=401, error_detail=detail)["fields"]["detail"]
+    assert shown.startswith("rejected: Bearer [redacted] is oldxxx") and len(shown) < 600
+
+
 @pytest.mark.parametrize(("attempts", "shown"), [(0, None), (1, None), (2, 2)])
 def test_attempts_are_told_when_there_were_several(attempts: int, shown: int | None) -> None:
     assert line_of(attempts=attempts)["fields"].get("attempts") == shown

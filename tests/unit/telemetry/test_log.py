@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def test_event_has_the_promised_shape(capture: Capture) -> None:
     assert line == {
         "level": "INFO",
         "target": "api_gateway.discovery",
-        "fields": {"message": "schema refreshed", "service": "users", "routes": 5},
+        "fields": {"message": "schema refreshed", "pid": os.getpid(), "service": "users", "routes": 5},
     }
 
 
@@ -64,6 +65,14 @@ def test_logger_made_before_the_configuration_obeys_it(capture: Capture) -> None
     configure_logging(capture.writer)
     log.info("x")
     assert capture.lines[0]["target"] == "api_gateway.early"
+
+
+def test_events_tell_which_process_speaks(capture: Capture) -> None:
+    """Workers say the same things, each for itself."""
+    configure_logging(capture.writer)
+    get_logger("t").info("x")
+    logging.getLogger("some.library").warning("y")
+    assert [line["fields"]["pid"] for line in capture.lines] == [os.getpid()] * 2
 
 
 def test_secrets_are_removed(capture: Capture) -> None:
@@ -112,7 +121,7 @@ def test_standard_library_writes_the_same_lines(capture: Capture) -> None:
 def test_text_format(capture: Capture) -> None:
     configure_logging(capture.writer, line_format="text")
     get_logger("t").warning("slow", service="users")
-    assert re.fullmatch(rb"\S+Z WARN  t: slow service=users\n", capture.data)
+    assert re.fullmatch(rb"\S+Z WARN  t: slow pid=\d+ service=users\n", capture.data)
 
 
 def test_targets_have_levels_of_their_own(capture: Capture) -> None:
