@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -14,8 +13,8 @@ from tests.stack.dashboards import DASHBOARDS, STACK, load, panel_queries, panel
 from tests.support.processes import ROOT
 
 SERVICE_KEYS = {
-    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "logging", "networks", "ports",
-    "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "user", "volumes",
+    "build", "cap_drop", "command", "depends_on", "environment", "healthcheck", "image", "logging", "mem_limit",
+    "networks", "pids_limit", "ports", "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes",
 }  # fmt: skip
 """Of the Compose specification, as far as we use it."""
 
@@ -40,6 +39,23 @@ def test_images_of_others_are_pinned(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         if "build" not in service:
             assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", service["image"]), name
+
+
+def test_every_container_is_bounded(compose: dict[str, Any]) -> None:
+    """Memory, processes, log files; and no privileges but those of Alloy, which talks to Docker's socket."""
+    for name, service in compose["services"].items():
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert service["pids_limit"] and service["logging"]["options"]["max-size"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert name == "alloy" or service["cap_drop"] == ["ALL"], name
+
+
+def test_who_is_waited_for_tells_when_it_is_ready(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        needs = service.get("depends_on", {})
+        for needed in needs if isinstance(needs, dict) else ():
+            if needs[needed]["condition"] == "service_healthy":
+                assert "healthcheck" in compose["services"][needed], (name, needed)
 
 
 def test_ports_are_those_of_the_readme_and_of_this_machine_alone(compose: dict[str, Any]) -> None:
@@ -138,7 +154,22 @@ def test_dashboards_are_well_formed(path: Any) -> None:
 
 
 def test_queries_of_lines_use_labels_that_alloy_gives() -> None:
-    (query,) = (query for query in panel_queries() if not query.is_prometheus)
-    labels = set(re.findall(r"(\w+)=", query.expression))
-    assert labels <= {"service_name", "level", "target"}
-    assert json.dumps(query.expression)
+    """In the selector labels of streams; behind it what travels beside a line."""
+    config = (STACK / "config.alloy").read_text()
+    (labels,) = re.findall(r"stage\.labels \{\s+values = \{(.*?)\}", config)
+    (beside,) = re.findall(r"stage\.structured_metadata \{\s+values = \{(.*?)\}", config)
+    queries = [query for query in panel_queries() if not query.is_prometheus]
+    assert {query.dashboard for query in queries} == {"overview", "backends", "security"}
+    for query in queries:
+        selector, _, filters = query.expression.partition("}")
+        assert set(re.findall(r"(\w+)=", selector)) <= {"service_name", *re.findall(r"(\w+) =", labels)}
+        assert set(re.findall(r"(\w+)=", filters)) <= set(re.findall(r"(\w+) =", beside))
+
+
+def test_lines_of_backends_have_targets_that_speak_of_them() -> None:
+    """Every target that the panel names is one that the gateway's source has."""
+    (query,) = (query for query in panel_queries() if not query.is_prometheus and query.dashboard == "backends")
+    (names,) = re.findall(r'target=~"api_gateway\.\(([\w|]+)\)"', query.expression)
+    source = "".join(path.read_text() for path in (ROOT / "src" / "api_gateway").rglob("*.py"))
+    for name in names.split("|"):
+        assert f'get_logger("api_gateway.{name}")' in source

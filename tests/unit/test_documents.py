@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_every_event_is_in_the_page_about_logs() -> None:
 
 
 def test_every_field_of_a_request_is_in_the_page_about_logs() -> None:
-    facts = {
+    facts: dict[str, Any] = {
         "trace_id": "1" * 32,
         "span_id": "1" * 16,
         "route": "/",
