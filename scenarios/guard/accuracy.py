@@ -81,6 +81,7 @@ def exact_range(answers: Answers, limit: int, window_s: float, ahead_s: float) -
 def at_the_edge(stage: Stage) -> None:
     """Semantics 39: ten times the limit in the last tenth of a window, and again in the first tenth of the next."""
     window_s = 4
+    before = after = Answers()
     with stage.gateway(workers=4, rate_limit=limit(LIMIT, window_s)) as gateway:
         for number in range(EDGE_ATTEMPTS):
             # From another address than the stage itself, and than the attempts before, which have asked already.

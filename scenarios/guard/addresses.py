@@ -206,7 +206,7 @@ def before_auth(stage: Stage) -> None:
     with stage.gateway(workers=1, rate_limit=limit(LIMIT, 3600), auth=auth) as gateway:
         guesses = (request("/api/items", f"authorization: Bearer guess-{number}") for number in range(count))
         answers = flood(gateway.port, guesses)
-        spent_s = float("inf")
+        spent_s, refused = float("inf"), Answers()
         for _ in range(REFUSAL_ATTEMPTS):
             before_s = _cpu_s(gateway.process.pid)
             refused = flood(gateway.port, repeat(request("/api/items/7", "authorization: Bearer x"), count))

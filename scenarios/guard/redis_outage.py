@@ -116,6 +116,7 @@ def _load_counted(
 
     What causes it every time, such as a script that Redis has forgotten, is in the last answers too.
     """
+    answers = Answers()
     for _ in range(ATTEMPTS):
         before()
         answers = _load(stage, gateway, seconds)

@@ -9,7 +9,7 @@ from typing import Self
 
 from tests.support.raw_http import Answer, MalformedAnswerError, parse_answer
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 30.0
 
 
 class Asker:

@@ -20,7 +20,7 @@ from tests.support.gen.interop_pb2 import (
 )
 
 SERVICE = "grpc.testing.TestService"
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 """Longest time for one step of a case."""
 REQUEST_BYTES = 271_828
 REPLY_BYTES = 314_159

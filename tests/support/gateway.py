@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.processes import ChildProcess, Ready, python_command, python_environment
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
 """Longest wait for anything that will happen. Generous, because tests share the machine with other tests."""
 POLL_S = 0.02
 

@@ -152,7 +152,7 @@ async def serving(
         wheel.close()
 
 
-async def until(condition: Callable[[], object], *, timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], *, timeout_s: float = 30.0) -> None:
     """Wait until something is so. Raises TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - most conditions have no event, the state of a transport for one

@@ -21,7 +21,7 @@ trace_service_pb2: Any = _messages
 trace_service_pb2_grpc: Any = _service
 """Written by protoc, with types that do not hold for what grpcio takes."""
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 30.0
 SERVER, CLIENT = 2, 3
 ERROR = 2
 

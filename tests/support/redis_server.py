@@ -13,7 +13,7 @@ from typing import Self
 
 import redis
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
 
 
 def is_installed() -> bool:

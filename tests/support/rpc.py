@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Metadata = tuple[tuple[str, str | bytes], ...]
     Reply = TypeVar("Reply", bound=Message)
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 """Long enough for a busy machine; a call that should fail fast names its own."""
 
 

@@ -15,7 +15,7 @@ from typing import Self, cast
 from tests.support import h2_frames
 from tests.support.h2_frames import ACK, DEFAULT_WINDOW_BYTES, END_HEADERS, END_STREAM, Fields, Frame, Kind, Setting
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """Longest wait for something that must happen; only failing tests wait so long."""
 
 

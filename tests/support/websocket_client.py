@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from typing import Any
@@ -108,6 +107,5 @@ class WebSocketClient:
         opcode, payload = await self.frame()
         assert opcode == CLOSE, (opcode, payload)
         await self.raw.send(frame(CLOSE, payload[:2]))
-        async with asyncio.timeout(5):
-            await self.raw.rest()
+        await self.raw.rest()
         return int.from_bytes(payload[:2], "big"), payload[2:].decode()

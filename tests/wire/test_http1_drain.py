@@ -25,7 +25,7 @@ async def served() -> AsyncIterator[Served]:
 
 def open_client(served: Served, data: bytes = b"") -> socket.socket:
     """Connect without giving the loop a turn: the connection waits in the kernel's queue."""
-    client = socket.create_connection(served.address, timeout=5)
+    client = socket.create_connection(served.address, timeout=30)
     client.sendall(data)
     return client
 

@@ -208,7 +208,7 @@ async def test_who_was_reset_before_it_was_accepted_asks_for_nothing() -> None:
     application = SmallApplication()
     async with serving(application) as served:
         for _ in range(20):
-            with socket.create_connection(served.address, timeout=5) as client:
+            with socket.create_connection(served.address, timeout=30) as client:
                 client.sendall(get("/echo"))
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         async with RawClient(served.address) as client_after:

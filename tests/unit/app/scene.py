@@ -18,7 +18,7 @@ from api_gateway.state.local import LocalStoreFile
 from api_gateway.telemetry.metrics import prepare_metrics_directory
 from tests.unit.telemetry.capture import Capture
 
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 NOBODY = "http://127.0.0.1:1"
 
 

@@ -41,7 +41,7 @@ def test_all_addresses_of_ipv6_are_those_of_ipv4_too() -> None:
         listener = listen("::", 0)
     except OSError:
         pytest.skip("this machine has no IPv6")
-    with listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=5):
+    with listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=30):
         pass
 
 
@@ -180,7 +180,10 @@ async def test_drain_serves_whom_the_kernel_had_accepted() -> None:
     listener = listen("127.0.0.1", 0)
     address = listener.getsockname()
     await server.start([listener])
-    with socket.create_connection(address, timeout=5) as waiting, socket.create_connection(address, timeout=5) as other:
+    with (
+        socket.create_connection(address, timeout=30) as waiting,
+        socket.create_connection(address, timeout=30) as other,
+    ):
         for client in (waiting, other):
             client.sendall(get())
         # The loop has had no turn since: both are in the kernel's queue.
@@ -194,7 +197,7 @@ async def test_who_comes_after_the_drain_began_is_refused(served: Served) -> Non
     draining = asyncio.get_running_loop().create_task(served.server.drain(5))
     await until(lambda: served.server.is_draining)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(served.address, timeout=5)
+        socket.create_connection(served.address, timeout=30)
     assert await draining is True
 
 

@@ -33,7 +33,7 @@ def server() -> Iterator[RedisServer]:
 async def store(server: RedisServer, tmp_path: Path) -> AsyncIterator[ClusterStore]:
     server.command("FLUSHALL")
     local = LocalStoreFile(tmp_path, max_memory_bytes=1024 * 1024).open(window_s=HOUR_S)
-    store = ClusterStore(server.url, local, window_s=HOUR_S, timeout_s=5.0)
+    store = ClusterStore(server.url, local, window_s=HOUR_S, timeout_s=30.0)
     await store.start()
     yield store
     await store.close()

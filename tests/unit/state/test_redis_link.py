@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from api_gateway.state.redis_link import LinkError, RedisLink
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 AT_ONCE_S = 0.05
 
 
