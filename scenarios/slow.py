@@ -33,7 +33,7 @@ MESSAGE_BYTES: Final = 49_152
 """64 KiB as base64; 1,600 of them are the 100 MB."""
 STREAM_MESSAGES: Final = 1_600
 WINDOW_AND_BUFFER_BYTES: Final = 256 * 1024
-"""For each stream, as the line has it. Here: a window of 128 KiB, 64 KiB of asyncio's, a message on its way through."""
+"""For each stream, as the line has it. Here: a window of 128 KiB, and a message in the transport."""
 MIB: Final = 1024 * 1024
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from api_gateway.deadlines import DeadlineWheel
@@ -69,6 +69,10 @@ class FakeTransport(asyncio.Transport):
         super().__init__({"peername": peer})
         self.written = bytearray()
         self.unsent_bytes = 0
+        self.pieces: list[bytes | bytearray | memoryview] = []
+        """What was last written together."""
+        self.high_bytes = 64 * 1024
+        """Above which it would ask to pause."""
         self.connected: object = None
         """What stands for the socket, if anything does."""
         self._is_reading = True
@@ -84,6 +88,11 @@ class FakeTransport(asyncio.Transport):
         assert not self.is_half_closed and not self.is_closing(), "written after the end"
         self.written += data
 
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Take several pieces, and remember them as they are."""
+        self.pieces = list(list_of_data)
+        self.write(b"".join(self.pieces))
+
     def get_extra_info(self, name: str, default: object = None) -> object:
         """Return the peer's name, and the socket if the test has one."""
         return self.connected if name == "socket" else super().get_extra_info(name, default)
@@ -91,6 +100,12 @@ class FakeTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         """Return what the test says."""
         return self.unsent_bytes
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Remember it."""
+        assert high is not None
+        assert low is None
+        self.high_bytes = high
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Have another one called."""

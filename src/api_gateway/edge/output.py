@@ -14,6 +14,8 @@ from .response_writer import LAST_CHUNK, encode_chunk
 
 MIN_WRITE_BYTES_PER_S: Final = 1_024
 """A client that reads its answer slower than this is cut off after the write timeout."""
+STREAM_BUFFER_BYTES: Final = 16 * 1024
+"""Parts of a stream up to this size may wait in the transport together and share writes; a larger one waits alone."""
 _INT: Final = struct.Struct("i")
 _NEVER_S: Final = float("inf")
 
@@ -21,7 +23,7 @@ _NEVER_S: Final = float("inf")
 class Output:
     """What is written to one transport. The connection passes on `pause_writing` and `resume_writing`."""
 
-    __slots__ = ("_timeout_s", "_transport", "_unsent_bytes", "_waiting", "due_s", "is_paused")
+    __slots__ = ("_is_large", "_timeout_s", "_transport", "_unsent_bytes", "_waiting", "due_s", "is_paused")
 
     def __init__(self, transport: asyncio.Transport, timeout_s: float) -> None:
         self.is_paused = False
@@ -32,6 +34,8 @@ class Output:
         self._timeout_s = timeout_s
         self._unsent_bytes = 0
         self._waiting: Pending[None] | None = None
+        self._is_large: bool | None = None
+        """Whether the last part of a stream was, which is what the transport's limit is set for."""
 
     @property
     def is_empty(self) -> bool:
@@ -69,22 +73,38 @@ class Output:
         self.watch(now_s)
         return before_bytes - self._unsent_bytes < MIN_WRITE_BYTES_PER_S * self._timeout_s
 
+    def write_part(self, part: bytes, *, is_chunked: bool = False) -> None:
+        """Write one part of a stream; `is_paused` tells whether to wait before the next one is made.
+
+        The transport's own limit of 64 KiB would let a second large part be made while most of the first waits.
+        """
+        is_large = len(part) > STREAM_BUFFER_BYTES
+        if is_large is not self._is_large:
+            self._is_large = is_large
+            self._transport.set_write_buffer_limits(high=0 if is_large else STREAM_BUFFER_BYTES)
+        if not is_chunked:
+            self._transport.write(part)
+        elif is_large:
+            # What waits is the part itself, which is held here too, and no copy of it.
+            self._transport.writelines((b"%x\r\n" % len(part), part, b"\r\n"))
+        else:
+            self._transport.write(encode_chunk(part))
+
     async def write_parts(self, stream: AsyncIterator[bytes], *, is_chunked: bool) -> None:
         """Write a streamed answer part by part, each as soon as it is there, waiting while the client does not read.
 
         Raises what the stream raises. The stream is closed in any case, at a cancel too: behind it is a call to a
         backend.
         """
-        write = self._transport.write
         try:
             async for part in stream:
                 if part:
-                    write(encode_chunk(part) if is_chunked else part)
+                    self.write_part(part, is_chunked=is_chunked)
                 if self.is_paused:
                     self._waiting = Pending()
                     await self._waiting
             if is_chunked:
-                write(LAST_CHUNK)
+                self._transport.write(LAST_CHUNK)
         finally:
             await close_stream(stream)
 

@@ -109,7 +109,7 @@ class WebSocketConnection(asyncio.Protocol):
     async def send(self, text: bytes) -> None:
         """See `MessageSocket.send`."""
         if not self._is_closing:
-            self._transport.write(encode_text(text))
+            self._output.write_part(encode_text(text))
             await self._output.drained()
 
     # Callbacks of the loop

@@ -29,8 +29,8 @@ class StreamCall(Call[None]):
     """Messages in one or both directions. One task may send while another receives.
 
     Awaiting it waits for the end: None after status OK, else GatewayError. `cancel` gives the call up with RST_STREAM.
-    Messages wait here only as long as the stream's window allows: what is not received is not given back to the
-    backend.
+    Messages wait here only as long as the stream's window allows: it is given back when somebody waits for the next
+    message and there is none. So the window holds the message that is being worked on too.
     """
 
     __slots__ = (
@@ -129,14 +129,14 @@ class StreamCall(Call[None]):
             if self._is_done:
                 self.result()
                 return None
+            if self._unconsumed_bytes:
+                self._give_back()
             self._receiver = Pending()
             if timeout_s is None:
                 await self._receiver
             elif await self._is_silent(self._receiver, timeout_s):
                 raise TimeoutError
         is_compressed, message = self._messages.popleft()
-        if not self._messages and self._unconsumed_bytes:
-            self._give_back()
         return self._inflate(message) if is_compressed else message
 
     def _inflate(self, message: bytes) -> bytes:
@@ -211,9 +211,12 @@ class StreamCall(Call[None]):
                 count_received(self._span)
         if self._messages:
             _wake(self._receiver)
-        else:
+        elif self._is_awaited():
             # Part of a long message: the window must open for the rest of it, however small it is.
             self._give_back()
+
+    def _is_awaited(self) -> bool:
+        return self._receiver is not None and not self._receiver.done()
 
     def _give_back(self) -> None:
         size_bytes, self._unconsumed_bytes = self._unconsumed_bytes, 0

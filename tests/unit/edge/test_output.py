@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api_gateway.edge.output import MIN_WRITE_BYTES_PER_S, Output, close_stream
+from api_gateway.edge.output import MIN_WRITE_BYTES_PER_S, STREAM_BUFFER_BYTES, Output, close_stream
 from api_gateway.waiting import Runner
 from tests.support.http_rig import FakeTransport
 
@@ -77,6 +77,26 @@ async def test_any_iterator_will_do(output: Output, transport: FakeTransport) ->
     await output.write_parts(Plain(), is_chunked=False)
     assert bytes(transport.written) == b"partpart"
     await close_stream(Plain())
+
+
+async def test_a_large_part_waits_alone(output: Output, transport: FakeTransport) -> None:
+    """B16: nothing may be made beside it, however little of it is left; small ones share the buffer."""
+    small, large = b"s" * STREAM_BUFFER_BYTES, b"l" * (STREAM_BUFFER_BYTES + 1)
+    limits = []
+    assert transport.high_bytes > len(large)
+    for part in (small, large, large, small):
+        output.write_part(part)
+        limits.append(transport.high_bytes)
+    assert limits == [STREAM_BUFFER_BYTES, 0, 0, STREAM_BUFFER_BYTES]
+    assert bytes(transport.written) == small + large + large + small
+
+
+async def test_a_large_part_is_not_copied(output: Output, transport: FakeTransport) -> None:
+    """B16: what the transport holds while the client reads is the part itself."""
+    large = b"l" * (STREAM_BUFFER_BYTES + 1)
+    await output.write_parts(Parts(large, b"small").stream(), is_chunked=True)
+    assert bytes(transport.written) == b"4001\r\n" + large + b"\r\n5\r\nsmall\r\n0\r\n\r\n"
+    assert any(each is large for each in transport.pieces)
 
 
 def test_paused_output_asks_for_no_more(output: Output, transport: FakeTransport) -> None:

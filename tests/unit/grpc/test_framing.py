@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,19 @@ def test_the_limit_itself_is_allowed() -> None:
     wire = encode_message(b"x" * 10)
     assert MessageReader(10).feed(wire) == [(False, b"x" * 10)]
     assert read_all(MessageReader(10), [wire[:7], wire[7:]]) == [b"x" * 10]
+
+
+def test_only_the_message_that_has_begun_is_kept() -> None:
+    """B16: whole messages leave nothing behind, and a part takes hardly more than its own size."""
+    whole, begun = encode_message(bytes(1_000)) * 15, encode_message(bytes(100_000))
+    reader = MessageReader(100_000)
+    assert len(reader.feed(whole + begun[:1_000])) == 15
+    assert sys.getsizeof(reader._part) < 1_200
+    assert reader.feed(begun[1_000:-1]) == []
+    assert sys.getsizeof(reader._part) < 1.2 * len(begun)
+    assert read_all(reader, [begun[-1:] + whole]) == [bytes(100_000), *[bytes(1_000)] * 15]
+    assert reader.is_empty
+    assert sys.getsizeof(reader._part) < 100
 
 
 def test_a_cut_message_is_noticed() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from api_gateway.grpc.stream_call import MAX_KEPT_BYTES
+from api_gateway.http2.connection import STREAM_WINDOW_BYTES
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.status import Code
 from tests.support.h2_frames import MAX_STREAM_ID, Error, Kind, data, goaway, rst_stream
@@ -24,17 +25,40 @@ def link() -> MemoryLink:
 
 
 def test_received_messages_hold_their_window(link: MemoryLink) -> None:
-    """What is not received is not given back; what is, at the latest with the end."""
+    """B16: what is not received is not given back, nor what is still worked on; at the latest with the end all is."""
     call = link.stream()
     link.feed(link.head(1), data(1, prefixed(b"one") + prefixed(b"two")))
     assert call._unconsumed_bytes == 16
     assert Ended(call.receive()).value == b"one"
     assert call._unconsumed_bytes == 16
     assert Ended(call.receive()).value == b"two"
+    assert call._unconsumed_bytes == 16
+    third = Ended(call.receive())
     assert call._unconsumed_bytes == 0
     link.feed(data(1, prefixed(b"three")), link.trailers(1))
     assert call._unconsumed_bytes == 0
-    assert Ended(call.receive()).value == b"three"
+    assert third.value == b"three"
+    assert Ended(call.receive()).value is None
+    nothing_left(link)
+
+
+def test_part_of_a_message_holds_its_window_until_it_is_waited_for(link: MemoryLink) -> None:
+    """B16: while somebody works on the message before it, it counts; G4: who waits gets it, however long it is."""
+    link.owner.max_message_bytes = 4 * STREAM_WINDOW_BYTES
+    call = link.stream()
+    long = prefixed(bytes(3 * STREAM_WINDOW_BYTES))
+    link.feed(link.head(1), data(1, prefixed(b"one") + long[:1_000]))
+    assert Ended(call.receive()).value == b"one"
+    link.feed(data(1, long[1_000:2_000]))
+    assert call._unconsumed_bytes == 2_008
+    waiting = Ended(call.receive())
+    assert call._unconsumed_bytes == 0
+    for start in range(2_000, len(long), 16_000):
+        link.feed(data(1, long[start : start + 16_000]))
+        assert call._unconsumed_bytes == 0 or waiting.is_done
+        link.frames()
+    assert waiting.value == long[5:]
+    link.feed(link.trailers(1))
     assert Ended(call.receive()).value is None
     nothing_left(link)
 
