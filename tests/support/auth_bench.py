@@ -13,6 +13,7 @@ from api_gateway.model.errors import GatewayError
 from api_gateway.model.exchange import Exchange
 from api_gateway.model.policy import Policy
 from api_gateway.policy.auth import Auth, AuthListener, GuardedRoute
+from api_gateway.policy.chain import abide_by
 from api_gateway.policy.jwks import KeyFetch
 from tests.support.auth_upstream import FakeUpstream
 from tests.support.token_factory import NOW_S, SECRET, claims, hs256
@@ -67,7 +68,7 @@ class Bench:
         pending = (policy or self.policy).admit(made, self.now_s())
         if pending is None:
             return True
-        await pending
+        await abide_by(pending)
         return False
 
     async def refused(self, made: Exchange, policy: Policy | None = None) -> GatewayError:

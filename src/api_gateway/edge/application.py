@@ -15,8 +15,11 @@ from .hang_ups import HangUps
 class Application(Protocol):
     """Answers requests. `proxy.Proxy` is the one there is."""
 
-    def handle(self, request: Request) -> Coroutine[Any, None, Response]:
-        """Answer one request. Never raises anything but CancelledError, when the client has gone away."""
+    def handle(self, request: Request) -> Response | Coroutine[Any, None, Response]:
+        """Answer one request, at once if nothing has to be waited for.
+
+        The coroutine never raises anything but CancelledError, when the client has gone away.
+        """
 
     def refuse(self, error: GatewayError, *, peer: str) -> Response:
         """Answer what could not be read as a request; it counts in metrics and log like one."""

@@ -154,8 +154,12 @@ class Http1Connection(asyncio.Protocol):
             self._request, self._body, self._keep_alive = requests.popleft()
             if self._ahead_bytes and not requests:
                 self._resume_reading()
-            self._runner = runner = Runner(self._server.application.handle(self._request), self._answered)
-            runner.start()
+            answer = self._server.application.handle(self._request)
+            if isinstance(answer, Response):
+                self._answered(answer, None)
+            else:
+                self._runner = runner = Runner(answer, self._answered)
+                runner.start()
         self._is_advancing = False
         if self._runner is not None or self._is_closing or output.is_paused:
             return
@@ -342,23 +346,10 @@ class Http1Connection(asyncio.Protocol):
         reader = self._reader
         if reader.is_in_head or reader.body is not None:
             if not self._input.is_paused:
-                due_s = min(due_s, self._received_due_s())
+                due_s = min(due_s, reader.due_s(self._reading_since_s))
         elif self._runner is None and not output.is_paused:
             due_s = self._idle_due_s
         return due_s
-
-    def _received_due_s(self) -> float:
-        """Return when the head or body must be here: absolute, so that bytes which trickle in extend nothing."""
-        limits = self._limits
-        body = self._reader.body
-        timeout_s = limits.header_timeout_s
-        deadline_s = _NEVER_S
-        if body is not None:
-            if body.is_endless:
-                return _NEVER_S
-            timeout_s += limits.body_timeout_s
-            deadline_s = body.deadline_s
-        return min(max(self._reader.started_s, self._reading_since_s) + timeout_s, deadline_s)
 
     def _watch(self) -> None:
         """Have `expire` called in time."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, NoReturn
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -131,6 +132,22 @@ class RequestReader:
     def is_refused(self) -> bool:
         """Whether nothing more is read. Ask this, not for `refusal`: a compiler may believe that stays as it was."""
         return self.refusal is not None
+
+    def due_s(self, reading_since_s: float) -> float:
+        """Return when the head or body must be here: absolute, so that bytes which trickle in extend nothing.
+
+        Time before `reading_since_s`, when the gateway held the client back, does not count.
+        """
+        limits = self._limits
+        body = self.body
+        timeout_s = limits.header_timeout_s
+        deadline_s = inf
+        if body is not None:
+            if body.is_endless:
+                return inf
+            timeout_s += limits.body_timeout_s
+            deadline_s = body.deadline_s
+        return min(max(self.started_s, reading_since_s) + timeout_s, deadline_s)
 
     def feed(self, data: bytes) -> None:
         """Read on. What is wrong ends in `refusal`, after which nothing more may be fed."""

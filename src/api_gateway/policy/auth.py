@@ -129,7 +129,7 @@ class Auth:
                 return PublicRoute(self)
         return MethodGuard(self, self._policies.of(route.service, route.method, source))
 
-    def bind_role(self, role: str) -> Policy:
+    def bind_role(self, role: str) -> RoleGuard:
         """Return a policy that demands a token with a role, whatever any backend says: for `/admin/*`."""
         return RoleGuard(self, frozenset({role}))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
+from ..model.errors import GatewayError
 from ..model.exchange import Exchange
-from ..model.policy import Policy
+from ..model.policy import Decision, Policy
 
 
 class Permit:
@@ -17,15 +18,15 @@ class Permit:
         self._policies = policies
         self._admitted = 0
 
-    def obtain(self, exchange: Exchange, now_s: float) -> Awaitable[None] | None:
-        """Ask every policy in turn; the first that refuses raises GatewayError, and those behind it are not asked.
+    def obtain(self, exchange: Exchange, now_s: float) -> Decision:
+        """Ask every policy in turn, up to the first that refuses; raises GatewayError if that one does.
 
-        Returns None when all decided at once, as they nearly always do, else what is to be awaited.
+        Returns an awaitable only when one of them cannot decide at once, as they nearly always do.
         """
         for policy in self._policies:
-            waiting = policy.admit(exchange, now_s)
-            if waiting is not None:
-                return self._obtain_later(exchange, now_s, waiting)
+            decision = policy.admit(exchange, now_s)
+            if decision is not None:
+                return decision if isinstance(decision, GatewayError) else self._obtain_later(exchange, now_s, decision)
             self._admitted += 1
         return None
 
@@ -33,12 +34,18 @@ class Permit:
         await waiting
         self._admitted += 1
         for policy in self._policies[self._admitted :]:
-            later = policy.admit(exchange, now_s)
-            if later is not None:
-                await later
+            await abide_by(policy.admit(exchange, now_s))
             self._admitted += 1
 
     def settle(self, exchange: Exchange, now_s: float) -> None:
         """Tell the policies that admitted the exchange how it ended, the last one first."""
         for index in range(self._admitted - 1, -1, -1):
             self._policies[index].settle(exchange, now_s)
+
+
+async def abide_by(decision: Decision) -> None:
+    """Wait for a decision that comes later. Raises the GatewayError of a refusal."""
+    if isinstance(decision, GatewayError):
+        raise decision
+    if decision is not None:
+        await decision

@@ -18,7 +18,7 @@ from ..state.store import StoreError, WindowStore
 from ..state.window import Verdict, scale_limit
 
 if TYPE_CHECKING:
-    from ..model.policy import Policy
+    from ..model.policy import Decision, Policy
 
 _Header = tuple[bytes, bytes]
 
@@ -85,24 +85,19 @@ class _RouteLimit:
         self._limit_header = (b"ratelimit-limit", b"%d" % self._limit)
         self._window_s = limits._settings.window_seconds
         # The last refusal: for a second or more all clients that wait equally long are told the same. To make the error
-        # anew costs 1.5 us, and what is refused must be cheap. Nobody changes it; raising it drops its last traceback.
+        # anew costs 1.5 us, and what is refused must be cheap. Nobody changes it, and it is raised without its last
+        # traceback.
         self._told_s = 0
         self._error = GatewayError(Code.RESOURCE_EXHAUSTED, "")
 
-    def admit(self, exchange: Exchange, now_s: float) -> Awaitable[None] | None:
-        """Count the request and put the `RateLimit-*` headers on its answer; raise 429 when it is one too many."""
+    def admit(self, exchange: Exchange, now_s: float) -> Decision:
+        """Count the request and put the `RateLimit-*` headers on its answer; 429 when it is one too many."""
         try:
             verdict = self._hit(self._scope + exchange.client_key, self._limit, now_s)
         except StoreError as error:
             self._do_without_store(error)
             return None
-        if not isinstance(verdict, tuple):
-            return self._admit_later(exchange, verdict)
-        refusal = self._apply(exchange, verdict)
-        if refusal is not None:
-            # Raised here: each function that an error passes on its way costs 0.4 us when compiled.
-            raise refusal.with_traceback(None)
-        return None
+        return self._apply(exchange, verdict) if isinstance(verdict, tuple) else self._admit_later(exchange, verdict)
 
     def settle(self, exchange: Exchange, now_s: float) -> None:
         """Nothing to do: a request counts when it comes."""
@@ -118,17 +113,17 @@ class _RouteLimit:
                 raise refusal.with_traceback(None)
 
     def _apply(self, exchange: Exchange, verdict: Verdict) -> GatewayError | None:
-        """Put the headers on the answer; return the error of a request that is one too many."""
+        """Put the headers on the answer; return the error of a request that is one too many, which has its own."""
         remaining, seconds = verdict
-        reset = max(1, ceil(seconds))
+        reset_s = max(1, ceil(seconds))
+        if remaining < 0:
+            self._listener.rate_limited(self._route)
+            return self._refusal(reset_s)
         headers = exchange.response_headers
         headers.append(self._limit_header)
-        headers.append(_header(_REMAINING, max(0, remaining)))
-        headers.append(_header(_RESET, reset))
-        if remaining >= 0:
-            return None
-        self._listener.rate_limited(self._route)
-        return self._refusal(reset)
+        headers.append(_header(_REMAINING, remaining))
+        headers.append(_header(_RESET, reset_s))
+        return None
 
     def _refusal(self, retry_after_s: int) -> GatewayError:
         if retry_after_s != self._told_s:
@@ -139,7 +134,12 @@ class _RouteLimit:
                 reason="RATE_LIMITED",
                 source=Source.CLIENT,
                 metadata={"limit": str(self._limit), "window_seconds": str(self._window_s)},
-                headers=((b"retry-after", b"%d" % retry_after_s),),
+                headers=(
+                    self._limit_header,
+                    _REMAINING[0],
+                    _header(_RESET, retry_after_s),
+                    (b"retry-after", b"%d" % retry_after_s),
+                ),
                 wording=Wording(),
             )
         return self._error

@@ -8,6 +8,7 @@ from ..model.errors import GatewayError, Source
 from ..model.exchange import Exchange
 from ..model.message import HeaderList, Response
 from ..policy.chain import Permit
+from ..telemetry.tracing import note
 from ..transcoding.headers import response_headers, success_status
 from .parts import ExchangeListener
 
@@ -27,11 +28,18 @@ class Ending:
             permit.settle(exchange, now_s)
         self._listener.finished(exchange)
 
-    def finished(self, exchange: Exchange, response: Response) -> Response:
-        """End an exchange that no policy hears of, and return its answer."""
+    def finished(self, exchange: Exchange, permit: Permit | None, response: Response) -> Response:
+        """End an exchange by its answer, and return that."""
         exchange.status = response.status
-        self.end(exchange, None)
+        self.end(exchange, permit)
         return response
+
+    def abandoned(self, exchange: Exchange, permit: Permit | None) -> None:
+        """End an exchange whose client did not wait for the answer."""
+        exchange.status, exchange.error_reason = 499, "CLIENT_GONE"
+        note(exchange, "client gone")
+        exchange.grpc_code = None
+        self.end(exchange, permit)
 
 
 def success(

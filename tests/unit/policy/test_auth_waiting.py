@@ -8,6 +8,7 @@ import pytest
 
 from api_gateway.model.exchange import Exchange
 from api_gateway.model.status import Code
+from api_gateway.policy.chain import abide_by
 from api_gateway.waiting import Runner
 from tests.support.auth_bench import GOOD, JWT, Bench
 from tests.support.auth_upstream import exchange, turns
@@ -43,7 +44,7 @@ async def test_cancelled_request_leaves_the_question_alone() -> None:
     async def request(made: Exchange) -> None:
         pending = bench.policy.admit(made, bench.now_s())
         assert pending is not None
-        await pending
+        await abide_by(pending)
 
     runners = []
     for name in ("cancelled", "patient"):

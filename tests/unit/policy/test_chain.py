@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 
 import pytest
 
 from api_gateway.model.errors import GatewayError
 from api_gateway.model.exchange import Exchange
+from api_gateway.model.policy import Decision
 from api_gateway.model.status import Code
-from api_gateway.policy.chain import Permit
+from api_gateway.policy.chain import Permit, abide_by
 from tests.support.auth_upstream import exchange
 
 REFUSAL = GatewayError(Code.PERMISSION_DENIED, "no")
@@ -24,10 +24,12 @@ class Guard:
         self._later, self._refuses = later, refuses
         self.gate = asyncio.Event()
 
-    def admit(self, exchange: Exchange, now_s: float) -> Awaitable[None] | None:
+    def admit(self, exchange: Exchange, now_s: float) -> Decision:
         self._events.append(f"ask {self._name} at {now_s:g}")
         if self._later:
             return self._decide_later()
+        if self._refuses:
+            return REFUSAL
         self._decide()
         return None
 
@@ -55,9 +57,7 @@ def test_all_that_decide_at_once_are_asked_without_waiting() -> None:
 def test_first_refusal_ends_it_and_only_those_before_hear_of_it() -> None:
     events: list[str] = []
     permit = Permit([Guard("a", events), Guard("b", events, refuses=True), Guard("c", events)])
-    with pytest.raises(GatewayError) as caught:
-        permit.obtain(exchange(), 1.0)
-    assert caught.value is REFUSAL
+    assert permit.obtain(exchange(), 1.0) is REFUSAL
     permit.settle(exchange(), 2.0)
     assert events == ["ask a at 1", "a admits", "ask b at 1", "tell a at 2"]
 
@@ -70,7 +70,7 @@ async def test_one_that_waits_holds_back_those_behind_it() -> None:
     assert waiting is not None
     assert events == ["ask a at 1", "a admits", "ask slow at 1"]
     slow.gate.set()
-    running = asyncio.get_running_loop().create_task(_await(waiting))
+    running = asyncio.get_running_loop().create_task(abide_by(waiting))
     for _ in range(5):
         await asyncio.sleep(0)
     assert events[3:] == ["slow admits", "ask c at 1", "c admits", "ask d at 1"]
@@ -89,7 +89,7 @@ async def test_refusal_after_a_wait_is_raised_by_what_is_awaited() -> None:
     waiting = permit.obtain(exchange(), 1.0)
     assert waiting is not None
     with pytest.raises(GatewayError):
-        await waiting
+        await abide_by(waiting)
     permit.settle(exchange(), 2.0)
     assert events == ["ask a at 1", "a admits", "ask slow at 1", "tell a at 2"]
 
@@ -100,5 +100,8 @@ def test_permit_without_policies_is_free() -> None:
     permit.settle(exchange(), 2.0)
 
 
-async def _await(waiting: Awaitable[None]) -> None:
-    await waiting
+async def test_refusal_is_raised_to_those_who_abide_by_it() -> None:
+    with pytest.raises(GatewayError) as caught:
+        await abide_by(REFUSAL)
+    assert caught.value is REFUSAL
+    await abide_by(None)

@@ -14,6 +14,7 @@ from api_gateway.model.exchange import Exchange
 from api_gateway.model.message import Request
 from api_gateway.model.policy import Policy
 from api_gateway.model.status import Code
+from api_gateway.policy.chain import abide_by
 from api_gateway.policy.rate_limit import RateLimit
 from api_gateway.state.local import LocalStoreFile
 from api_gateway.state.store import StoreError, WindowStore
@@ -92,9 +93,9 @@ def admit(policy: Policy, now_s: float = T0, key: bytes = b"\x7f\x00\x00\x01") -
 
 
 def refusal(policy: Policy, now_s: float = T0) -> GatewayError:
-    with pytest.raises(GatewayError) as caught:
-        policy.admit(exchange(), now_s)
-    return caught.value
+    decision = policy.admit(exchange(), now_s)
+    assert isinstance(decision, GatewayError)
+    return decision
 
 
 def test_every_limited_answer_carries_the_headers(store: WindowStore, listener: Listener) -> None:
@@ -111,19 +112,19 @@ def test_one_too_many_is_429(store: WindowStore, listener: Listener) -> None:
     policy = limits(store, listener, requests_per_minute=1).bind("/api/users/:id", "GET")
     admit(policy)
     asked = exchange()
-    with pytest.raises(GatewayError) as caught:
-        policy.admit(asked, T0 + 30.0)
-    error = caught.value
+    error = policy.admit(asked, T0 + 30.0)
+    assert isinstance(error, GatewayError)
     assert (error.code, error.http, error.reason) == (Code.RESOURCE_EXHAUSTED, 429, "RATE_LIMITED")
-    assert error.headers == ((b"retry-after", b"60"),)
-    assert error.metadata == {"limit": "1", "window_seconds": "60"}
-    assert error.message == "too many requests: 1 per 60 s are allowed; retry in 60 s"
-    assert not error.retryable
-    assert dict(asked.response_headers) == {
+    assert dict(error.headers) == {
         b"ratelimit-limit": b"1",
         b"ratelimit-remaining": b"0",
         b"ratelimit-reset": b"60",
+        b"retry-after": b"60",
     }
+    assert asked.response_headers == []
+    assert error.metadata == {"limit": "1", "window_seconds": "60"}
+    assert error.message == "too many requests: 1 per 60 s are allowed; retry in 60 s"
+    assert not error.retryable
     assert listener.refused == ["/api/users/:id"]
 
 
@@ -192,9 +193,7 @@ async def test_store_out_of_order_lets_requests_pass(listener: Listener, later: 
     """semantics 39, P12: by default requests pass, without headers, and the alarm rises."""
     policy = limits(BrokenStore(later=later), listener).bind("/", "GET")
     asked = exchange()
-    pending = policy.admit(asked, T0)
-    if pending is not None:
-        await pending
+    await abide_by(policy.admit(asked, T0))
     assert asked.response_headers == []
     assert (listener.failures, listener.refused) == (1, [])
 
@@ -204,9 +203,7 @@ async def test_store_out_of_order_refuses_if_told_so(listener: Listener, later: 
     """semantics 39: rate_limit.on_store_error: refuse is 503 with Retry-After; the cause is for the log only."""
     policy = limits(BrokenStore(later=later), listener, on_store_error="refuse").bind("/", "GET")
     with pytest.raises(GatewayError) as caught:
-        pending = policy.admit(exchange(), T0)
-        assert pending is not None
-        await pending
+        await abide_by(policy.admit(exchange(), T0))
     assert (caught.value.http, caught.value.reason) == (503, "RATE_LIMIT_UNAVAILABLE")
     assert caught.value.log_reason == "out of order"
     assert "out of order" not in caught.value.message
@@ -216,18 +213,15 @@ async def test_store_out_of_order_refuses_if_told_so(listener: Listener, later: 
 async def test_awaited_verdicts_decide_the_same(listener: Listener) -> None:
     asked = exchange()
     passing = limits(SlowStore((7, 12.5)), listener, requests_per_minute=9).bind("/", "GET")
-    pending = passing.admit(asked, T0)
-    assert pending is not None
-    await pending
+    await abide_by(passing.admit(asked, T0))
     assert asked.response_headers == [
         (b"ratelimit-limit", b"9"),
         (b"ratelimit-remaining", b"7"),
         (b"ratelimit-reset", b"13"),
     ]
     refusing = limits(SlowStore((-1, 2.0)), listener).bind("/x", "GET").admit(exchange(), T0)
-    assert refusing is not None
     with pytest.raises(GatewayError, match="retry in 2 s"):
-        await refusing
+        await abide_by(refusing)
     assert listener.refused == ["/x"]
 
 

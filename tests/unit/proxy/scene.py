@@ -121,7 +121,7 @@ class Scene:
         self, method: str, path: str, query: str = "", *, headers: Headers | None = None, body: bytes | None = None
     ) -> Response:
         """Send one request that started at STARTED_S."""
-        return await self.proxy.handle(
+        answer = self.proxy.handle(
             Request(
                 method=method,
                 path=path,
@@ -133,6 +133,7 @@ class Scene:
                 started_s=STARTED_S,
             )
         )
+        return answer if isinstance(answer, Response) else await answer
 
     @property
     def exchange(self) -> Exchange:

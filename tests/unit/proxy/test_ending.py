@@ -26,8 +26,18 @@ def test_an_exchange_without_a_permit_has_the_status_of_its_answer() -> None:
     listener = Listener()
     exchange = finished()
     answer = Response(404, [])
-    assert Ending(lambda: 1.0, listener).finished(exchange, answer) is answer
+    assert Ending(lambda: 1.0, listener).finished(exchange, None, answer) is answer
     assert [ended.status for ended in listener.ended] == [404]
+
+
+def test_a_client_that_did_not_wait_is_told_of_as_499() -> None:
+    gate, listener = Gate(), Listener()
+    exchange = finished(grpc_code=Code.OK)
+    permit = Permit((gate,))
+    assert permit.obtain(exchange, 1.0) is None
+    Ending(lambda: 1.0, listener).abandoned(exchange, permit)
+    assert (exchange.status, exchange.error_reason, gate.settled) == (499, "CLIENT_GONE", [(499, None)])
+    assert listener.ended == [exchange]
 
 
 @pytest.mark.parametrize(
