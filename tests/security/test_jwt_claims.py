@@ -119,6 +119,8 @@ def test_keys_are_bound_to_their_issuer() -> None:
             verify(token, **arguments)
         else:
             assert refused(token, **arguments) in (Reason.ISSUER, Reason.UNKNOWN_KEY)
+    under_its_name = signed(rsa_key("b"), "RS256", claims(iss="A"), kid="a")
+    assert refused(under_its_name, keys=key_set(rsa_key("a")), issuer="A") is Reason.SIGNATURE
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from jwcrypto.jwe import JWE
+from jwcrypto.jwk import JWK
 
 from api_gateway.policy.refusal import Reason, Refused
 from tests.support.cpu_time import cheapest_cpu_s
 from tests.support.token_checks import header, refused, verify
 from tests.support.token_factory import (
+    SECRET,
     b64,
     claims,
     hs256,
@@ -163,6 +166,26 @@ def test_encrypted_tokens() -> None:
 
     assert cheapest_cpu_s(refuse, enough_s=0.5) <= 0.5
     assert verify(hs256(header(zip="DEF"), claims())).identity.user_id == "alice"
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize(
+    ("management", "key"),
+    [
+        pytest.param("dir", lambda: JWK.generate(kty="oct", size=256), id="dir"),
+        pytest.param("A256KW", lambda: JWK.generate(kty="oct", size=256), id="A256KW"),
+        pytest.param("PBES2-HS256+A128KW", lambda: JWK.from_password(SECRET), id="PBES2"),
+        pytest.param("RSA-OAEP-256", lambda: JWK.generate(kty="RSA", size=2_048), id="RSA-OAEP"),
+        pytest.param("ECDH-ES", lambda: JWK.generate(kty="EC", crv="P-256"), id="ECDH-ES"),
+    ],
+)
+def test_real_encrypted_tokens(management: str, key: Callable[[], JWK], compressed: bool) -> None:
+    """J23: of every kind, made by jwcrypto around a good token and around its claims."""
+    made = {"alg": management, "enc": "A256GCM", **({"zip": "DEF"} if compressed else {})}
+    for inside in (GOOD, json.dumps(claims()).encode()):
+        token = JWE(inside, json.dumps(made), algs=[management, "A256GCM"])
+        token.add_recipient(key())
+        assert refused(token.serialize(compact=True).encode()) is Reason.MALFORMED
 
 
 @pytest.mark.parametrize("value", ["JWT", "jwt", "application/jwt"])

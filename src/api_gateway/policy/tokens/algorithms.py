@@ -28,7 +28,7 @@ class SignatureAlgorithm:
     name: str
     implementation: Algorithm
     min_secret_bytes: int = 0
-    """For HMAC: a shorter secret is weaker than the hash (RFC 7518 section 3.2)."""
+    """For HMAC, the size of the hash: a shorter secret is weaker (RFC 7518 section 3.2)."""
     curve: type[ec.EllipticCurve] | None = None
     kty: str = ""
     """`kty` of its keys in a JWK."""
@@ -46,6 +46,18 @@ class SignatureAlgorithm:
                 return self.kty == "OKP"
             case _:
                 return False
+
+    def signature_bytes(self, material: Any) -> int:
+        """Return the one length that a signature under a key has: shorter ones pass some libraries as if padded."""
+        match material:
+            case rsa.RSAPublicKey():
+                return (material.key_size + 7) // 8
+            case ec.EllipticCurvePublicKey():
+                return 2 * ((material.curve.key_size + 7) // 8)
+            case ed25519.Ed25519PublicKey():
+                return 64
+            case _:
+                return self.min_secret_bytes
 
 
 def _hmac(name: str, hash_algorithm: Any, size_bytes: int) -> SignatureAlgorithm:

@@ -42,9 +42,11 @@ class VerificationKey:
 
     def verify(self, algorithm: str, signing_input: bytes, signature: bytes) -> bool:
         """Whether the signature is good. `algorithm` must be one of `algorithms`."""
+        rules = ALGORITHMS[algorithm]
+        if len(signature) != rules.signature_bytes(self.material):
+            return False
         try:
-            implementation = ALGORITHMS[algorithm].implementation
-            return bool(implementation.verify(signing_input, self.material, signature))
+            return bool(rules.implementation.verify(signing_input, self.material, signature))
         except Exception:  # noqa: BLE001, RUF100  # whatever the library raises, nothing was proven
             return False
 
