@@ -27,6 +27,7 @@ from .fields import (
     fields_by_name,
     is_map,
     is_repeated,
+    map_key_of,
 )
 
 _MAX_TRIALS: Final = 200
@@ -130,9 +131,12 @@ class _Search:
         if is_map(field):
             if not isinstance(item, dict):
                 return _unfit(path, "an object", item)
+            key_type = map_key_of(field)
             for key, entry in item.items():
                 if not self._fits(message, {name: {key: entry}}):
-                    return self._in_element(element, entry, f"{path}[{key}]")
+                    if self._is_key_at_fault(message, name, entry, key_type):
+                        return _unfit(f"{path}[{_cut(key)}]", f"as key {expected(key_type)}", key)
+                    return self._in_element(element, entry, f"{path}[{_cut(key)}]")
         elif is_repeated(field):
             if not isinstance(item, list):
                 return _unfit(path, "an array", item)
@@ -165,6 +169,11 @@ class _Search:
                 return found
         return _unfit(path, expected(element), item)
 
+    def _is_key_at_fault(self, message: DescMessage, name: str, entry: object, key_type: ScalarType) -> bool:
+        """Tell whether the value of an entry fits once its key does."""
+        good = {ScalarType.STRING: "", ScalarType.BOOL: "true"}.get(key_type, "1")
+        return self._fits(message, {name: {good: entry}})
+
     def _fits(self, message: DescMessage, value: dict[str, object]) -> bool:
         if self._trials_left <= 0:
             return True
@@ -182,6 +191,10 @@ def _unfit(path: str, wanted: str, value: object) -> GatewayError:
     if not where:
         return bad_request(f"expected {wanted}, got {got}", "INVALID_FIELD")
     return bad_request(f"{where}: expected {wanted}, got {got}", "INVALID_FIELD", field=where)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _shown(value: object) -> str:

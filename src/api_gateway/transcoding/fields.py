@@ -7,6 +7,7 @@ from typing import Final
 
 from protobuf import (
     DescEnum,
+    DescExtension,
     DescField,
     DescFieldValueEnum,
     DescFieldValueList,
@@ -27,6 +28,7 @@ FIELD_MASK: Final = "google.protobuf.FieldMask"
 TIMESTAMP: Final = "google.protobuf.Timestamp"
 DURATION: Final = "google.protobuf.Duration"
 VALUE: Final = "google.protobuf.Value"
+BYTES_VALUE: Final = "google.protobuf.BytesValue"
 NULL_VALUE: Final = "google.protobuf.NullValue"
 WRAPPERS: Final = frozenset(
     f"google.protobuf.{kind}Value"
@@ -62,7 +64,7 @@ def fields_by_name(message: DescMessage) -> dict[str, DescField]:
     return names
 
 
-def element_of(field: DescField) -> Element:
+def element_of(field: DescField | DescExtension) -> Element:
     """Return the type of a field's value: of each item of a repeated field, of each value of a map."""
     value = field.value
     match value:
@@ -78,17 +80,17 @@ def element_of(field: DescField) -> Element:
             return value.value
 
 
-def is_repeated(field: DescField) -> bool:
+def is_repeated(field: DescField | DescExtension) -> bool:
     """Tell whether the field is a list. Maps are not."""
     return isinstance(field.value, DescFieldValueList)
 
 
-def is_map(field: DescField) -> bool:
+def is_map(field: DescField | DescExtension) -> bool:
     """Tell whether the field is a map."""
     return isinstance(field.value, DescFieldValueMap)
 
 
-def oneof_of(field: DescField) -> DescOneof | None:
+def oneof_of(field: DescField | DescExtension) -> DescOneof | None:
     """Return the oneof a field belongs to; None also for the hidden oneofs behind proto3 `optional`."""
     value = field.value
     if isinstance(value, DescFieldValueScalar | DescFieldValueEnum | DescFieldValueMessage):
@@ -135,7 +137,7 @@ def is_required(field: DescField) -> bool:
     return int(field.presence) == FeatureSet.FieldPresence.LEGACY_REQUIRED
 
 
-def map_key_of(field: DescField) -> ScalarType:
+def map_key_of(field: DescField | DescExtension) -> ScalarType:
     """Return the type of a map field's keys. Raises TypeError for other fields."""
     if not isinstance(field.value, DescFieldValueMap):
         raise TypeError(f"{field.name} is not a map")

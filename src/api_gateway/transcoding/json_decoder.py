@@ -12,7 +12,7 @@ from .fields import ANY, reachable_messages
 from .float_limits import lower_to_largest, may_hold_largest
 from .free_values import COUNTED, count_free_values
 from .native_codec import NativeCodec, native_reader
-from .shape import Shape, is_suspicious, needs_check_always
+from .shape import Shape, holds_bytes, is_suspicious, needs_check_always
 from .strict_json import MAX_LEVELS, MAX_MESSAGES, MIN_BYTES, check_levels, parse_json, too_many
 
 
@@ -23,6 +23,7 @@ class JsonDecoder:
         "_checks_always",
         "_has_native",
         "_holds_any",
+        "_holds_bytes",
         "_holds_values",
         "_ignores_unknown",
         "_message",
@@ -39,6 +40,7 @@ class JsonDecoder:
         self._ignores_unknown = settings.unknown_fields == "ignore"
         self._shape = Shape(message, self._registry)
         self._checks_always = needs_check_always(message)
+        self._holds_bytes = holds_bytes(message)
         names = {inner.type_name for inner in reachable_messages(message)}
         self._holds_any = ANY in names
         self._holds_values = not names.isdisjoint(COUNTED)
@@ -73,7 +75,7 @@ class JsonDecoder:
             message = self._read(text)
         except CODEC_ERRORS as error:
             message = self._read_largest_floats(text, value, error)
-        if self._checks_always or is_suspicious(text):
+        if self._checks_always or is_suspicious(text, holds_bytes=self._holds_bytes):
             self._shape.check(value)
         return message
 

@@ -6,6 +6,7 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from math import isfinite
 from struct import pack, unpack
 from typing import Final
@@ -17,6 +18,9 @@ from .fields import DURATION, FIELD_MASK, INTEGERS, NULL_VALUE, TIMESTAMP, WRAPP
 
 Converter = Callable[[str], object]
 """Returns the value of a text. Raises ValueError when the text is none; whoever calls knows what was expected."""
+
+SpellingCheck = Callable[[str], bool]
+"""Tells whether a string that the JSON codec reads as a value is also one in ProtoJSON."""
 
 _MAX_NUMBER_CHARS: Final = 400
 """Longest number looked at. People write fewer than 25 digits; the largest double has 309."""
@@ -30,8 +34,8 @@ _UNSIGNED: Final = frozenset({ScalarType.UINT32, ScalarType.FIXED32, ScalarType.
 _NARROW: Final = frozenset(
     {ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32, ScalarType.UINT32, ScalarType.FIXED32}
 )
-_EXACT: Final = 2**53
-"""Below it every integer is a double, so `1e3` and `1000.0` may stand for integers."""
+_MAX_INTEGER_POWER: Final = 19
+"""Power of ten of the largest unsigned 64-bit integer."""
 
 
 def converter_for(element: Element) -> Converter | None:
@@ -43,6 +47,31 @@ def converter_for(element: Element) -> Converter | None:
     if element in INTEGERS:
         return _integer(element)
     return _SCALARS[element]
+
+
+def spelling_check_for(element: Element) -> SpellingCheck | None:
+    """Return what checks the strings that stand for such values in JSON; None where the codec is strict itself."""
+    if element in INTEGERS or element in (ScalarType.FLOAT, ScalarType.DOUBLE):
+        return _is_number
+    if element is ScalarType.BYTES:
+        return _is_padded
+    name = element.type_name if isinstance(element, DescMessage) else ""
+    if name == DURATION:
+        return lambda text: _DURATION.fullmatch(text) is not None
+    if name == FIELD_MASK:
+        return lambda text: not text or all(_MASK_PATH.fullmatch(path) for path in text.split(","))
+    if name in WRAPPERS and isinstance(element, DescMessage):
+        return spelling_check_for(element_of(element.fields[0]))
+    return None
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None or text in _SPECIAL_FLOATS
+
+
+def _is_padded(text: str) -> bool:
+    """Tell whether base64 has all its padding, or none."""
+    return not text.endswith("=") or len(text) % 4 == 0
 
 
 def _string(text: str) -> str:
@@ -72,8 +101,16 @@ def _integer(scalar: ScalarType) -> Converter:
 
 
 def _whole_number(text: str) -> int:
-    number = _float64(text)
-    if not number.is_integer() or abs(number) >= _EXACT:
+    """Read an integer in another notation, `1e3` or `10.0`; exactly, since a double has 53 bits only."""
+    if len(text) > _MAX_NUMBER_CHARS or _NUMBER.fullmatch(text) is None:
+        raise ValueError(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent of very many digits
+        raise ValueError(text) from None
+    if not number:
+        return 0
+    if not -_MAX_NUMBER_CHARS <= number.adjusted() <= _MAX_INTEGER_POWER or number != number.to_integral_value():
         raise ValueError(text)
     return int(number)
 
@@ -102,7 +139,7 @@ def _float32(text: str) -> float:
 def _bytes(text: str) -> bytes:
     bare = text.rstrip("=")
     # Python's decoder skips what is not in the alphabet unless told otherwise, and wants padding.
-    if len(text) - len(bare) > 2 or (bare != text and len(text) % 4) or _BASE64.fullmatch(bare) is None:
+    if not _is_padded(text) or len(text) - len(bare) > 2 or _BASE64.fullmatch(bare) is None:
         raise ValueError(text)
     padded = bare + "=" * (-len(bare) % 4)
     try:

@@ -92,7 +92,41 @@ _REFUSED: list[tuple[str, str, bytes, str, str]] = [
     ("int_arabic_digit", "Scalars", '{"anInt32": "\u0661"}'.encode(), "INVALID_FIELD", "anInt32"),
     ("int_arabic_escape", "Scalars", b'{"anInt32": "\\u0661"}', "INVALID_FIELD", "anInt32"),
     ("int_underscore_in_list", "Repeated", b'{"int64s": ["1", "1_0"]}', "INVALID_FIELD", "int64s[1]"),
-    ("int_underscore_as_key", "Maps", b'{"int32Int32": {"1_0": 1}}', "INVALID_FIELD", "int32Int32"),
+    ("int_underscore_as_key", "Maps", b'{"int32Int32": {"1_0": 1}}', "INVALID_FIELD", "int32Int32[1_0]"),
+    ("int_fraction_as_key", "Maps", b'{"int32Int32": {"1.5": 1}}', "INVALID_FIELD", "int32Int32[1.5]"),
+    ("int_out_of_range_as_key", "Maps", b'{"int32Int32": {"2147483648": 1}}', "INVALID_FIELD",
+     "int32Int32[2147483648]"),
+    ("int_out_of_range_as_exponent_key", "Maps", b'{"uint32Uint32": {"1e10": 1}}', "INVALID_FIELD",
+     "uint32Uint32[1e10]"),
+    ("int_negative_as_key", "Maps", b'{"fixed64String": {"-1": ""}}', "INVALID_FIELD", "fixed64String[-1]"),
+    ("int_key_twice", "Maps", b'{"int32Int32": {"1": 1, "1.0": 2}}', "INVALID_FIELD", "int32Int32[1.0]"),
+    ("bool_as_key", "Maps", b'{"boolBool": {"1": true}}', "INVALID_FIELD", "boolBool[1]"),
+    ("int_leading_zero", "Scalars", b'{"anInt32": "01"}', "INVALID_FIELD", "anInt32"),
+    ("int_leading_zero_as_key", "Maps", b'{"int32Int32": {"01": 1}}', "INVALID_FIELD", "int32Int32[01]"),
+    ("int_bare_point", "Scalars", b'{"aUint64": "1."}', "INVALID_FIELD", "aUint64"),
+    ("int_point_before_exponent", "Scalars", b'{"aUint64": "1.e2"}', "INVALID_FIELD", "aUint64"),
+    ("float_leading_zeros", "Scalars", b'{"aFloat": "-00.5"}', "INVALID_FIELD", "aFloat"),
+    ("float_leading_point", "Scalars", b'{"aFloat": "-.5"}', "INVALID_FIELD", "aFloat"),
+    ("double_bare_point", "Scalars", b'{"aDouble": "5."}', "INVALID_FIELD", "aDouble"),
+    ("double_plus", "Scalars", b'{"aDouble": "+1"}', "INVALID_FIELD", "aDouble"),
+    ("float_in_list", "Repeated", b'{"floats": ["1", "1."]}', "INVALID_FIELD", "floats[1]"),
+    ("double_in_wrapper", "WellKnown", b'{"doubleValue": ".5"}', "INVALID_FIELD", "doubleValue"),
+    ("base64_half_padded", "Scalars", b'{"aBytes": "YQ="}', "INVALID_FIELD", "aBytes"),
+    ("base64_half_padded_in_map", "Maps", b'{"stringBytes": {"a": "YQ="}}', "INVALID_FIELD", "stringBytes[a]"),
+    ("base64_half_padded_in_wrapper", "WellKnown", b'{"bytesValue": "YQ="}', "INVALID_FIELD", "bytesValue"),
+    ("duration_bare_point", "WellKnown", b'{"duration": "1.s"}', "INVALID_FIELD", "duration"),
+    ("mask_empty_path", "WellKnown", b'{"mask": "a,,b"}', "INVALID_FIELD", "mask"),
+    ("mask_comma_at_end", "WellKnown", b'{"mask": "a,"}', "INVALID_FIELD", "mask"),
+    ("mask_empty_name", "WellKnown", b'{"mask": "a..b"}', "INVALID_FIELD", "mask"),
+    ("mask_blank", "WellKnown", b'{"mask": "a, b"}', "INVALID_FIELD", "mask"),
+    ("odd_number_in_any", "WellKnown",
+     b'{"any": {"@type": "type.googleapis.com/everything.Scalars", "anInt32": "01"}}', "INVALID_FIELD", "any.anInt32"),
+    ("odd_duration_in_any", "WellKnown",
+     b'{"any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1.s"}}', "INVALID_FIELD",
+     "any.value"),
+    ("odd_mask_in_any_in_any", "WellKnown",
+     b'{"any": {"@type": "type.googleapis.com/google.protobuf.Any", "value": {"@type": '
+     b'"type.googleapis.com/google.protobuf.FieldMask", "value": "a,"}}}', "INVALID_FIELD", "any.value.value"),
     ("int_underscore_in_wrapper", "WellKnown", b'{"int64Value": "1_0"}', "INVALID_FIELD", "int64Value"),
     ("int_underscore_deep", "Maps", b'{"stringMessage": {"k": {"anInt64": "1_0"}}}', "INVALID_FIELD",
      "stringMessage[k].anInt64"),
@@ -310,8 +344,12 @@ def _differs_on_purpose(kind: str, token: str) -> str:
         return "enums: numbers are JSON integers, not fractions, booleans or texts"
     if token in ("true", "false"):
         return "numbers: a bool is no number"
+    if token == '"01"':
+        return "numbers: in quotes they are spelled as without"
     if token in ('""', "[]", "[[1]]", "[{}]") or (token.startswith("{") and "Map" in kind):
         return "messages: what is empty or a list is no object"
+    if token == '".5s"':
+        return "field masks: every part of a path is a name"
     if token.startswith('"') and "bytes" in kind:
         return "bytes: base64 with foreign characters"
     return ""

@@ -41,6 +41,10 @@ def _enum(name: str) -> DescEnum:
         pytest.param(ScalarType.FIXED64, "18446744073709551615", 2**64 - 1, id="uint64_max"),
         pytest.param(ScalarType.INT32, "1e3", 1000, id="exponent"),
         pytest.param(ScalarType.INT32, "5.0", 5, id="whole_fraction"),
+        pytest.param(ScalarType.UINT64, "1e19", 10**19, id="exponent_beyond_doubles"),
+        pytest.param(ScalarType.INT64, "9007199254740993.0", 2**53 + 1, id="fraction_beyond_doubles"),
+        pytest.param(ScalarType.INT32, "-0.0e5", 0, id="minus_zero_exponent"),
+        pytest.param(ScalarType.INT32, "0e99999", 0, id="zero_with_any_exponent"),
         pytest.param(ScalarType.BOOL, "true", True, id="true"),
         pytest.param(ScalarType.BOOL, "false", False, id="false"),
         pytest.param(ScalarType.DOUBLE, "1.5e-3", 0.0015, id="double"),
@@ -62,7 +66,8 @@ def test_scalars(scalar: ScalarType, text: str, value: object) -> None:
 
 _NO_INTEGERS = ["", " ", "+1", " 1", "1 ", "1_0", "01", "0x1", "1,0", "--1", "-", "1.5",
                 "1e-1", "\u0661", "\uff11", "NaN", "1e400",
-                "1\n", "true", "9" * 5000, "1" + "0" * 30, "1e20", "9007199254740993.0"]  # fmt: skip
+                "1\n", "true", "9" * 5000, "1" + "0" * 30, "1e20",
+                "1e99999999999999999999", "18446744073709551616.0", "9007199254740993.5"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", _NO_INTEGERS)
