@@ -258,6 +258,11 @@ DIFFERENCES: Final = (
         _spelled(_OTHER_NUMBERS, "expected a"),
     ),
     Intended(
+        "keys of maps spelled otherwise",
+        "11: as keys too, numbers are JSON's; Envoy reads `01` as another 1",
+        refused("INVALID_FIELD", text="expected as key an integer"),
+    ),
+    Intended(
         "bools spelled otherwise",
         "11: `true` or `false`; Envoy also takes `t`, `yes`, `1` and JSON strings",
         _spelled(_OTHER_BOOLS, "expected true or false"),
@@ -349,7 +354,7 @@ DIFFERENCES: Final = (
     Intended("minus zero", "ProtoJSON: -0 keeps its sign in a float; Envoy drops it", _minus_zero),
     Intended(
         "type URLs without type.googleapis.com",
-        "our codec takes any prefix, or none, and sends type.googleapis.com; Envoy takes that one only",
+        "any prefix, or none, is taken and sent on; Envoy takes that one only",
         lambda pair: statuses(200, 400, text="Invalid type URL")(pair),
     ),
     Intended(

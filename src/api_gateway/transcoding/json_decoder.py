@@ -14,6 +14,7 @@ from .free_values import COUNTED, count_free_values
 from .native_codec import NativeCodec, native_reader
 from .shape import Shape, holds_bytes, is_suspicious, needs_check_always
 from .strict_json import MAX_LEVELS, MAX_MESSAGES, MIN_BYTES, check_levels, parse_json, too_many
+from .type_urls import may_hold_foreign, restore_type_urls
 
 
 class JsonDecoder:
@@ -77,6 +78,8 @@ class JsonDecoder:
             message = self._read_largest_floats(text, value, error)
         if self._checks_always or is_suspicious(text, holds_bytes=self._holds_bytes):
             self._shape.check(value)
+        if self._holds_any and may_hold_foreign(text):
+            restore_type_urls(message, value, self._registry)
         return message
 
     def _read_largest_floats(self, text: bytes, value: object, error: Exception) -> Message:
