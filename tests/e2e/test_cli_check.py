@@ -56,3 +56,20 @@ def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
     wrong = run_command("check", environment={**environment, "API_GATEWAY__SERVER__PORT": "none"})
     assert wrong.exit_code == 1
     assert "API_GATEWAY__SERVER__PORT" in wrong.stderr
+
+
+def test_what_may_not_work_is_a_warning(tmp_path: Path) -> None:
+    """A file that is not there yet may come; a route that can never be is an error."""
+    file = tmp_path / "g.yaml"
+    file.write_text('services: {a: {endpoint: "https://localhost:1", tls_ca_cert_path: "/none/ca.pem"}}')
+    done = run_command("check", "--config", str(file))
+    assert (done.exit_code, done.stdout) == (0, f"{file}: ok, 1 service\n")
+    assert done.stderr == f"warning: {file}:1:67: services.a.tls_ca_cert_path: there is no file /none/ca.pem\n"
+    file.write_text(
+        'services: {a: {endpoint: "http://localhost:1"}}\n'
+        "route_overrides: [{grpc_method: a.B/C, http_method: GET, http_path: '/x/{id'}]"
+    )
+    for command in ("check", "routes", "run"):
+        done = run_command(command, "--config", str(file))
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"error: {file}:2:69: route_overrides[0].http_path: ")

@@ -19,6 +19,7 @@ from ..discovery.plan import Plan, plan_routes
 from ..discovery.reflection import ReflectionError, read_schema
 from ..grpc.channel import Channel
 from ..grpc.connectivity import ChannelOptions
+from ..inspection import inspect_settings
 from ..schema import Schema
 from .screen import Page, Screen
 
@@ -62,7 +63,7 @@ def print_routes(
 ) -> int:
     """Ask every backend and print the plan; return 1 when one could not be asked."""
     try:
-        settings = load_settings(config, environ=os.environ, backends=backends).settings
+        settings = inspect_settings(load_settings(config, environ=os.environ, backends=backends)).settings
     except ConfigError as error:
         screen.problems(error.problems)
         return 1

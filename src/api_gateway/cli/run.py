@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..config.problem import ConfigError
 from ..config.settings import Settings
 from ..edge.process import run_process
 from ..edge.worker import Supervisor
+from ..inspection import inspect_settings
 from ..state.directory import RuntimeDirectory
 from ..state.local import LocalStoreFile
 from ..state.store import StoreError
@@ -43,14 +44,14 @@ class Launch:
 
     def load(self) -> LoadedSettings:
         """Read the configuration; the command line wins over it. Raises ConfigError."""
-        loaded = load_settings(self.config, environ=self.environ, backends=self.backends)
+        loaded = inspect_settings(load_settings(self.config, environ=self.environ, backends=self.backends))
         changes: dict[str, Any] = {
             name: value
             for name, value in (("workers", self.workers), ("host", self.host), ("port", self.port))
             if value is not None
         }
         server = loaded.settings.server.model_copy(update=changes)
-        return LoadedSettings(loaded.settings.model_copy(update={"server": server}), loaded.origin)
+        return replace(loaded, settings=loaded.settings.model_copy(update={"server": server}))
 
 
 def run_gateway(screen: Screen, launch: Launch) -> int:
@@ -60,6 +61,7 @@ def run_gateway(screen: Screen, launch: Launch) -> int:
     except ConfigError as error:
         screen.problems(error.problems)
         return 1
+    screen.warnings(loaded.warnings)
     return serve(screen, ServingPlan(settings=loaded.settings, origin=loaded.origin, load=launch.load))
 
 

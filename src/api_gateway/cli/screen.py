@@ -65,6 +65,15 @@ class Screen(Page):
         """Print what went wrong and what to do."""
         self._print(Text("error: ", style="bold red") + Text(_printable(text)))
 
+    def warn(self, text: str) -> None:
+        """Print what may go wrong."""
+        self._print(Text("warning: ", style="bold yellow") + Text(_printable(text)))
+
+    def warnings(self, problems: Iterable[Problem]) -> None:
+        """Print what a configuration is right with, and will not work all the same."""
+        for problem in problems:
+            self.warn(str(problem))
+
     def problems(self, problems: Iterable[Problem]) -> None:
         """Print every mistake of a configuration."""
         for problem in problems:

@@ -104,6 +104,8 @@ class GatewayFactory:
             for problem in error.problems:
                 _log.error("configuration not reloaded", problem=str(problem))
             return False
+        for warning in loaded.warnings:
+            _log.warning("configuration may not work as written", problem=str(warning))
         for key in _fixed_changes(self._shared.settings, loaded.settings):
             _log.warning("a changed setting needs a restart", setting=key)
         # Workers share the sockets: where operators are served stays as it is.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic_core import ErrorDetails
@@ -50,6 +51,10 @@ _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
+
+
+_UNITS_S: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(ms|s|sec|m|min|h|d)")
 
 
 def explain(errors: Iterable[ErrorDetails], document: Document) -> Iterator[Problem]:
@@ -126,11 +131,13 @@ def _problem(path: KeyPath, errors: list[ErrorDetails], document: Document) -> P
 
 def _unknown_key(path: KeyPath, document: Document) -> Problem:
     key = str(path[-1])
-    homes = sections_with(key)
+    homes = [f'"{format_path(home)}"' for home in sections_with(key)]
+    if key in known_keys(("services", "")):
+        homes.append('each service in "services"')
     if nearest(key, known_keys(path[:-1])) or not homes:
         suggestion = did_you_mean(key, known_keys(path[:-1]))
     else:
-        suggestion = f'it belongs into "{format_path(homes[0])}"'
+        suggestion = f"it belongs into {' or '.join(homes)}"
     return Problem(message="unknown key", place=document.place_of_key(path), path=path, suggestion=suggestion)
 
 
@@ -142,7 +149,8 @@ def _missing_key(path: KeyPath, document: Document) -> Problem:
             path=path,
             suggestion="the smallest file is one service with one endpoint",
         )
-    return Problem(message="the key is missing", place=document.place_of_key(path), path=path)
+    example = 'write for example endpoint: "http://localhost:50051"' if path[-1] == "endpoint" else ""
+    return Problem(message="the key is missing", place=document.place_of_key(path), path=path, suggestion=example)
 
 
 def _wrong_choice(path: KeyPath, error: ErrorDetails) -> tuple[str, str]:
@@ -165,8 +173,8 @@ def _wrong_value(path: KeyPath, errors: list[ErrorDetails]) -> tuple[str, str]:
     # Several wrong types of one value: "text or a list".
     expected = list(dict.fromkeys(_EXPECTED[e["type"]] for e in errors if e["type"] in _EXPECTED))
     if expected:
-        suggestion = _SUGGESTIONS.get(kind, _no_suggestion)(error["input"])
-        return f"expected {' or '.join(expected)}, got {_shown(path, error)}", "" if is_secret(path) else suggestion
+        suggestion = "" if is_secret(path) else _suggest(path, kind, error["input"])
+        return f"expected {' or '.join(expected)}, got {_shown(path, error)}", suggestion
     message = error["msg"]
     return message[:1].lower() + message[1:], ""
 
@@ -186,22 +194,38 @@ def _plain(bound: Any) -> str:
     return str(int(bound)) if float(bound).is_integer() else str(bound)
 
 
+def _suggest(path: KeyPath, kind: str, value: object) -> str:
+    """Return what to write instead of a value of the wrong kind; empty when that cannot be known."""
+    match kind, value:
+        case "ip_v4_network", str():
+            return _network_suggestion(value)
+        case "string_type", bool() | int() | float():
+            return "put it in quotes"
+        case "list_type", str() | int() | float():
+            return "put it in brackets, or begin each entry with a dash"
+        case "list_type", dict():
+            return "begin each entry with a dash"
+        case "dict_type" | "model_type", list():
+            return "begin each entry with its name and a colon, without a dash"
+        case "model_type", str() if len(path) == 2 and path[0] == "services":
+            return 'the address is the key "endpoint" of this section'
+        case "int_parsing" | "float_parsing", str():
+            return _duration_suggestion(str(path[-1]), value)
+    return ""
+
+
+def _duration_suggestion(key: str, value: str) -> str:
+    """Bring a time with a unit, such as `30s`, into the unit of the key."""
+    unit_s = 0.001 if key.endswith("_ms") else 1.0 if key.endswith(("_seconds", "_secs")) else 0.0
+    found = _DURATION.fullmatch(value)
+    if not unit_s or found is None:
+        return ""
+    number = float(found[1]) * _UNITS_S[found[2]] / unit_s
+    return f"the unit is part of the key: write {number:g}" if number < 1e15 else ""
+
+
 def _network_suggestion(value: object) -> str:
     try:
         return f'did you mean "{ipaddress.ip_network(str(value), strict=False)}"?'
     except ValueError:
         return ""
-
-
-def _text_suggestion(value: object) -> str:
-    return "put it in quotes" if isinstance(value, bool | int | float) else ""
-
-
-def _no_suggestion(value: object) -> str:
-    return ""
-
-
-_SUGGESTIONS: Final[Mapping[str, Callable[[object], str]]] = {
-    "ip_v4_network": _network_suggestion,
-    "string_type": _text_suggestion,
-}

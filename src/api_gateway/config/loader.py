@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
+from api_gateway.config.consistency import contradictions, unfilled_variables
 from api_gateway.config.document import Document
 from api_gateway.config.environment import apply_environment, overriding_variables
-from api_gateway.config.explain import did_you_mean, empty_sections, explain
+from api_gateway.config.explain import empty_sections, explain
 from api_gateway.config.otel_environment import applied_otel_variables, apply_otel_environment
 from api_gateway.config.problem import ConfigError, Place, Problem
 from api_gateway.config.settings import Settings
@@ -41,6 +42,10 @@ class LoadedSettings:
     """For people: the file, the option, or both."""
     overrides: tuple[str, ...] = ()
     """Names of the environment variables that replaced values."""
+    document: Document = field(default_factory=lambda: Document(root=Place("")), repr=False, compare=False)
+    """Where each value was written."""
+    warnings: tuple[Problem, ...] = ()
+    """What will not work as it is written; `inspection` finds it."""
 
 
 def load_settings(path: Path | None, *, environ: Mapping[str, str], backends: Sequence[str] = ()) -> LoadedSettings:
@@ -78,6 +83,7 @@ def load_settings(path: Path | None, *, environ: Mapping[str, str], backends: Se
         settings,
         " and ".join(origins) or "environment variables",
         (*overrides, *applied_otel_variables(document, environ)),
+        document,
     )
 
 
@@ -167,21 +173,11 @@ def _service_key(backend: str, taken: Iterable[str]) -> str:
 
 
 def _check(document: Document) -> tuple[Settings | None, list[Problem]]:
-    problems = list(empty_sections(document))
+    problems = [*empty_sections(document), *unfilled_variables(document)]
     try:
         settings = Settings.model_validate(document.values)
     except ValidationError as error:
-        return None, [*problems, *explain(error.errors(include_url=False), document)]
-    return settings, [*problems, *_unknown_services(settings, document)]
-
-
-def _unknown_services(settings: Settings, document: Document) -> Iterator[Problem]:
-    for index, override in enumerate(settings.route_overrides):
-        if override.service is not None and override.service not in settings.services:
-            path = ("route_overrides", index, "service")
-            yield Problem(
-                message=f'no service has the key "{override.service}"',
-                place=document.place_of_value(path),
-                path=path,
-                suggestion=did_you_mean(override.service, settings.services),
-            )
+        told = {problem.path for problem in problems}
+        mistakes = explain(error.errors(include_url=False), document)
+        return None, [*problems, *(mistake for mistake in mistakes if mistake.path not in told)]
+    return settings, [*problems, *contradictions(settings, document)]

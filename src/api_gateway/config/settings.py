@@ -25,6 +25,7 @@ from api_gateway.config.values import (
     HeaderPattern,
     HttpMethod,
     IPNetwork,
+    Origin,
     PositiveMs,
     PositiveSeconds,
 )
@@ -239,6 +240,13 @@ class DiscoverySettings(Section):
     """Serve methods that nothing maps as `POST /<package.Service>/<Method>`."""
 
 
+def _guess_method(value: str) -> str:
+    """Read what is written `/package.Service/Method` or `package.Service.Method` as what is meant."""
+    service, _, method = value.strip("/").replace("/", ".").rpartition(".")
+    guess = f"{service}/{method}"
+    return f'; did you mean "{guess}"?' if _GRPC_METHOD.fullmatch(guess) else ""
+
+
 class RouteOverride(Section):
     """A route written by hand; it replaces everything discovered for its method."""
 
@@ -259,11 +267,12 @@ class RouteOverride(Section):
     idempotent: bool | None = None
     """Whether a call may be tried again; by default GET may, and what the schema declares with `idempotency_level`."""
 
-    @model_validator(mode="after")
-    def _names_a_method(self) -> RouteOverride:
-        if not _GRPC_METHOD.fullmatch(self.grpc_method):
-            raise ValueError('grpc_method must look like "package.Service/Method"')
-        return self
+    @field_validator("grpc_method")
+    @classmethod
+    def _names_a_method(cls, value: str) -> str:
+        if not _GRPC_METHOD.fullmatch(value):
+            raise ValueError(f'expected a method like "package.Service/Method"{_guess_method(value)}')
+        return value
 
 
 class ErrorSettings(Section):
@@ -286,7 +295,7 @@ class CorsSettings(Section):
 
     enabled: bool = False
     """Whether CORS headers are sent at all."""
-    allowed_origins: list[str] = []
+    allowed_origins: list[Origin] = []
     """Origins compared exactly, or `*` for all (refused together with credentials)."""
     allowed_methods: list[str] = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     """Methods named in preflight answers."""

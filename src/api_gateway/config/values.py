@@ -19,17 +19,24 @@ JwtAlgorithm = Literal[
     "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
 ]  # fmt: skip
 
+_HOST_AND_PORT = re.compile(r"(?:(?:grpc|h2c|tcp|ipv4)[a-z0-9+]*:/*)?((?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5}))/?")
+
 
 def _check_endpoint(value: str) -> str:
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValueError("an address holds no spaces and no control characters")
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https", "dns"):
-        raise ValueError('expected an address like "http://host:port", "https://host:port" or "dns:///host:port"')
+        raise ValueError(
+            'expected an address like "http://host:port", "https://host:port" or "dns:///host:port"'
+            + _guess_endpoint(value)
+        )
     authority = parts.netloc if parts.scheme != "dns" else parts.path.lstrip("/")
     host = urlsplit(f"//{authority}")
     if host.username is not None or host.password is not None:
         raise ValueError("only scheme, host and port may be given; an address holds no user and no password")
+    if host.netloc.count(":") > 1 and "[" not in host.netloc:
+        raise ValueError('an IPv6 address stands in brackets, such as "http://[::1]:50051"')
     if not host.hostname:
         raise ValueError("the address has no host")
     try:
@@ -43,6 +50,11 @@ def _check_endpoint(value: str) -> str:
     if parts.query or parts.fragment or (parts.scheme != "dns" and parts.path not in ("", "/")):
         raise ValueError("only scheme, host and port may be given")
     return value
+
+
+def _guess_endpoint(value: str) -> str:
+    found = _HOST_AND_PORT.fullmatch(value)
+    return f'; did you mean "http://{found[1]}"?' if found else ""
 
 
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
@@ -106,3 +118,31 @@ def check_export_header(name: str, value: str) -> str:
     if _EXPORT_VALUE.fullmatch(value) is None:
         raise ValueError(f'the value of the header "{name[:60]}" is not printable ASCII')
     return lowered
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _check_origin(value: str) -> str:
+    if value in ("*", "null"):
+        return value
+    parts = urlsplit(value)
+    if "*" in value:
+        raise ValueError('origins are compared exactly; "*" stands only for all of them')
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not parts.scheme or not host:
+        raise ValueError('expected an origin such as "https://app.example" or "http://localhost:3000"')
+    if ":" in host:
+        host = f"[{host}]"
+    shown_port = "" if port is None or port == _DEFAULT_PORTS.get(parts.scheme) else f":{port}"
+    sent = f"{parts.scheme}://{host}{shown_port}"
+    if value != sent:
+        raise ValueError(f'browsers never send this origin; did you mean "{sent}"?')
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_check_origin)]
+"""A web origin as browsers send it (RFC 6454 section 6.2): no path, no default port, lower case."""

@@ -15,6 +15,7 @@ from yaml.constructor import SafeConstructor
 
 from api_gateway.config.document import Document
 from api_gateway.config.problem import ConfigError, KeyPath, Place, Problem
+from api_gateway.config.yaml_mistakes import explain_yaml
 
 MAX_DEPTH: Final = 32
 """Deepest nesting. The settings need 4; libyaml and Python would follow thousands of levels into a stack overflow."""
@@ -206,7 +207,7 @@ def _compose(text: str, source: str) -> yaml.Node | None:
         _check_depth(text, source)
         node: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([_explain(error, text, source)]) from None
+        raise ConfigError([explain_yaml(error, _LINE_BREAK.split(text), source)]) from None
     except yaml.YAMLError as error:
         raise ConfigError([Problem(message=str(error), place=Place(source))]) from None
     return node
@@ -223,37 +224,6 @@ def _check_depth(text: str, source: str) -> None:
                 raise ConfigError([Problem(message=message, place=_place(event.start_mark, source))])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-
-
-def _explain(error: yaml.MarkedYAMLError, text: str, source: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    lines = _LINE_BREAK.split(text)
-    # libyaml may place the end of the text one line beyond it.
-    line = min(mark.line, len(lines) - 1) if mark else 0
-    column = mark.column if mark and mark.line == line else len(lines[line])
-    message, suggestion = _words_for(error, lines[line][column : column + 1])
-    return Problem(message=message, place=Place(source, line + 1, column + 1), suggestion=suggestion)
-
-
-def _words_for(error: yaml.MarkedYAMLError, character: str) -> tuple[str, str]:
-    problem = error.problem or ""
-    if "cannot start any token" in problem:
-        if character == "\t":
-            return "a tab cannot indent in YAML", "use spaces"
-        return f'a value cannot start with "{character}"', "put the value in quotes"
-    if "mapping values are not allowed" in problem:
-        return (
-            "a second colon in one line, or wrong indentation",
-            "put a text that holds a colon and a space in quotes",
-        )
-    if "duplicate anchor" in (error.context or ""):
-        return "this anchor is defined twice", "give it another name"
-    if "single document" in (error.context or ""):
-        return "a second document starts here", 'one file is one document: remove the "---"'
-    if "undefined alias" in problem:
-        return "this alias has no anchor", "define it earlier in the file, with &name"
-    begun = f" ({error.context}, begun in line {error.context_mark.line + 1})" if error.context_mark else ""
-    return f"not valid YAML: {problem}{begun}", ""
 
 
 def _place(mark: _Mark | None, source: str) -> Place:

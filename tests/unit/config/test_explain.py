@@ -74,7 +74,46 @@ EXPLAINED = [
     ),
     pytest.param("server: 5", "1:9: server: expected a section with keys of its own, got 5", id="number_for_section"),
     pytest.param(
-        "cors: {allowed_origins: x}", '1:25: cors.allowed_origins: expected a list, got "x"', id="text_for_list"
+        "cors: {allowed_origins: x}",
+        '1:25: cors.allowed_origins: expected a list, got "x"; put it in brackets, or begin each entry with a dash',
+        id="text_for_list",
+    ),
+    pytest.param(
+        "trusted_proxies: {a: 1}",
+        "1:18: trusted_proxies: expected a list, got a section; begin each entry with a dash",
+        id="section_for_list",
+    ),
+    pytest.param(
+        "server: [port]",
+        "1:9: server: expected a section with keys of its own, got a list; "
+        "begin each entry with its name and a colon, without a dash",
+        id="list_for_section",
+    ),
+    pytest.param(
+        "server: {request_timeout_ms: 1.5m}",
+        '1:30: server.request_timeout_ms: expected a whole number, got "1.5m"; '
+        "the unit is part of the key: write 90000",
+        id="time_with_a_unit",
+    ),
+    pytest.param(
+        "rate_limit: {window_seconds: 1 h}",
+        '1:30: rate_limit.window_seconds: expected a whole number, got "1 h"; the unit is part of the key: write 3600',
+        id="time_in_seconds_with_a_unit",
+    ),
+    pytest.param(
+        "timeout_ms: 5",
+        '1:1: timeout_ms: unknown key; it belongs into "auth" or "state" or each service in "services"',
+        id="key_of_services",
+    ),
+    pytest.param(
+        "cors: {allowed_origins: ['https://App.example:443/']}",
+        '1:26: cors.allowed_origins[0]: browsers never send this origin; did you mean "https://app.example"?',
+        id="origin",
+    ),
+    pytest.param(
+        "route_overrides: [{grpc_method: a.B.C, http_path: /x, http_method: GET}]",
+        '1:33: route_overrides[0].grpc_method: expected a method like "package.Service/Method"; did you mean "a.B/C"?',
+        id="method_with_a_dot",
     ),
     pytest.param(
         "trusted_proxies: [10.0.0.1/8]",
@@ -159,7 +198,11 @@ def test_mistake_is_told_with_place_key_and_way_out(tmp_path: Path, text: str, t
 
 def test_missing_key_is_told_where_its_section_begins(tmp_path: Path) -> None:
     assert tell(tmp_path, "services:\n  users:\n    timeout_ms: 5\n") == [
-        "2:3: services.users.endpoint: the key is missing"
+        '2:3: services.users.endpoint: the key is missing; write for example endpoint: "http://localhost:50051"'
+    ]
+    assert tell(tmp_path, 'services:\n  users: "http://a:1"\n') == [
+        "2:10: services.users: expected a section with keys of its own, got text; "
+        'the address is the key "endpoint" of this section'
     ]
     (told,) = tell(tmp_path, "server: {port: 1}")
     assert told.startswith("1:1: services: the key is missing: name at least one backend; ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api_gateway.config.values import Endpoint, HeaderPattern, HttpMethod, JwksUrl
+from api_gateway.config.values import Endpoint, HeaderPattern, HttpMethod, JwksUrl, Origin
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,10 @@ def test_endpoint_is_taken_as_written(endpoint: str) -> None:
     ("endpoint", "message"),
     [
         pytest.param("localhost:50051", "expected an address like", id="no_scheme"),
+        pytest.param("localhost:50051", 'did you mean "http://localhost:50051"', id="no_scheme_guessed"),
         pytest.param("grpc://localhost:50051", "expected an address like", id="other_scheme"),
+        pytest.param("grpc://localhost:50051", 'did you mean "http://localhost:50051"', id="other_scheme_guessed"),
+        pytest.param("http://::1:50051", "stands in brackets", id="bare_ipv6"),
         pytest.param("", "expected an address like", id="empty"),
         pytest.param("http://", "the address has no host", id="nothing_behind_the_scheme"),
         pytest.param("http://:50051", "the address has no host", id="no_host"),
@@ -121,3 +124,29 @@ def test_other_header_patterns_are_refused(pattern: str) -> None:
 def test_semantics_27_reserved_headers_cannot_be_listed(pattern: str) -> None:
     with pytest.raises(ValidationError, match="this header is never handed on"):
         TypeAdapter(HeaderPattern).validate_python(pattern)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "https://app.example", "http://localhost:3000", "http://[::1]:8080", "chrome-extension://abcdef"],
+)
+def test_origin_is_taken_as_browsers_send_it(origin: str) -> None:
+    assert TypeAdapter(Origin).validate_python(origin) == origin
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        pytest.param("https://app.example/", 'did you mean "https://app.example"', id="slash"),
+        pytest.param("https://app.example/page", 'did you mean "https://app.example"', id="path"),
+        pytest.param("HTTPS://App.example", 'did you mean "https://app.example"', id="upper_case"),
+        pytest.param("http://app.example:80", 'did you mean "http://app.example"', id="default_port"),
+        pytest.param("app.example", "expected an origin such as", id="no_scheme"),
+        pytest.param("app.example:80", "expected an origin such as", id="no_scheme_but_port"),
+        pytest.param("https://app.example:x", "expected an origin such as", id="port_in_letters"),
+        pytest.param("https://*.app.example", "origins are compared exactly", id="pattern"),
+    ],
+)
+def test_origin_that_no_browser_sends_is_refused(origin: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TypeAdapter(Origin).validate_python(origin)

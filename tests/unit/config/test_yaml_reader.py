@@ -82,22 +82,6 @@ def test_text_that_cannot_be_read(text: str, place: tuple[int, int], message: st
 
 
 @pytest.mark.parametrize(
-    ("text", "begun"),
-    [
-        pytest.param("a: 1\nb: [1,\n 2", "begun in line 2", id="unclosed_list"),
-        pytest.param("a:\n  'x\n\n\n", "begun in line 2", id="unclosed_quote"),
-    ],
-)
-def test_unclosed_bracket_names_the_line_where_it_begins(text: str, begun: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        read_document(text, "g.yaml")
-    (problem,) = caught.value.problems
-    assert begun in problem.message
-    assert problem.line is not None
-    assert problem.line <= text.count("\n") + 1
-
-
-@pytest.mark.parametrize(
     ("text", "place", "path", "message"),
     [
         pytest.param("a: 1\nb: 2\na: 3", (3, 1), ("a",), "given twice; first in line 1", id="duplicate"),
