@@ -35,6 +35,7 @@ REQUEST_PATH = (
     "model/deadline",
     "model/errors",
     "model/exchange",
+    "model/headers",
     "model/message",
     "model/status",
     "model/trace",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import time
 from typing import Final
 from wsgiref.handlers import format_date_time
@@ -58,7 +59,17 @@ def has_body(response: Response, method: str) -> bool:
 
 
 def _fields(response: Response) -> bytes:
-    headers = response.headers
+    lines = _lines(response.headers)
+    common = response.common
+    if common is None:
+        return lines
+    encoded = common.encoded
+    if not encoded:
+        encoded = common.encoded = _lines(common.fields)
+    return lines + encoded
+
+
+def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     return b"\r\n".join([b": ".join(header) for header in headers]) + b"\r\n" if headers else b""
 
 

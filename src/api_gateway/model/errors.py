@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from .headers import HeaderBlock
 from .status import Code, http_status
 
 
@@ -20,16 +21,17 @@ class Source(Enum):
 
 
 class Wording:
-    """Shared by errors that are told in the same words again and again: their body is written once.
+    """Shared by errors that are told in the same words again and again: they are written once, by `edge/respond.py`.
 
-    Everything that the body holds must be the same in all errors of one wording.
+    Everything that an answer tells must be the same in all errors of one wording, their headers too.
     """
 
-    __slots__ = ("body",)
+    __slots__ = ("body", "headers")
 
     def __init__(self) -> None:
         self.body = b""
-        """As `edge/respond.py` wrote it, empty until then."""
+        self.headers: HeaderBlock | None = None
+        """None until the first of them was written."""
 
 
 class GatewayError(Exception):

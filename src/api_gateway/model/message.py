@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Protocol
 
+from .headers import HeaderBlock
 from .websocket import Conversation, Handshake
 
 HeaderList = list[tuple[bytes, bytes]]
@@ -84,7 +85,7 @@ class Request:
 class Response:
     """One response. Exactly one of `body` and `stream` is used; `stream` yields parts that are flushed one by one."""
 
-    __slots__ = ("body", "close", "conversation", "headers", "status", "stream")
+    __slots__ = ("body", "close", "common", "conversation", "headers", "status", "stream")
 
     def __init__(
         self,
@@ -94,10 +95,13 @@ class Response:
         *,
         stream: AsyncIterator[bytes] | None = None,
         close: bool = False,
+        common: HeaderBlock | None = None,
     ) -> None:
         self.status = status
         self.headers = headers
         """Without `content-length`, `connection` and `date`, which belong to the connection."""
+        self.common = common
+        """Header fields that follow `headers`."""
         self.body = body
         self.stream = stream
         self.conversation: Conversation | None = None

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from api_gateway.edge import response_writer
 from api_gateway.edge.response_writer import encode_chunk, encode_response, encode_stream_head, has_body
+from api_gateway.model.headers import HeaderBlock
 from api_gateway.model.message import Response
 from tests.support.raw_http import parse_answer
 
@@ -32,6 +33,18 @@ def test_answer_byte_for_byte() -> None:
         b"\r\n"
         b"hi"
     )
+
+
+def test_fields_that_answers_have_in_common_are_encoded_once() -> None:
+    common = HeaderBlock((b"x-b", b"2"), (b"x-c", b"3"))
+    first = encode_response(
+        Response(429, [(b"x-a", b"1")], common=common), is_head=False, keep_alive=True, is_http_1_0=False
+    )
+    assert first.startswith(b"HTTP/1.1 429 Too Many Requests\r\nx-a: 1\r\nx-b: 2\r\nx-c: 3\r\ncontent-length: 0\r\n")
+    kept = common.encoded
+    second = encode_stream_head(Response(429, [], common=common), is_chunked=False, keep_alive=True)
+    assert second.startswith(b"HTTP/1.1 429 Too Many Requests\r\nx-b: 2\r\nx-c: 3\r\ndate: ")
+    assert common.encoded is kept
 
 
 @pytest.mark.usefixtures("fixed_date")
