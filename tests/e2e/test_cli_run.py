@@ -33,8 +33,10 @@ def test_the_start_screen_says_what_matters(grpcio_backend: Backend) -> None:
         assert "away at http://127.0.0.1:9 is not discovered: " in text
         assert "/api/items/:id" in text
         assert "\x1b" not in text
-        assert gateway.wait_for_event("listening") == {
+        event = gateway.wait_for_event("listening")
+        assert event == {
             "message": "listening",
+            "pid": int(event["pid"]),
             "host": "127.0.0.1",
             "port": gateway.port,
             "workers": 1,

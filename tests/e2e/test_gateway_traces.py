@@ -319,12 +319,14 @@ def test_last_spans_are_sent_before_the_end(grpcio_backend: Backend) -> None:
 
 
 def test_collector_over_tls_with_headers(grpcio_backend: Backend, tmp_path: Path) -> None:
-    """A hosted collector: its certificate is checked against the CA given, and the headers are sent, not logged."""
+    """A hosted collector: both show a certificate, and the headers are sent, not logged."""
     files = write_certificates(tmp_path)
-    with start_receiver(tls=files) as receiver:
+    with start_receiver(tls=files, clients_ca=files.ca) as receiver:
         section = observed(
             f"https://localhost:{receiver.port}",
             tls_ca_cert_path=files.ca,
+            tls_client_cert_path=files.certificate,
+            tls_client_key_path=files.key,
             headers={"Authorization": "Bearer t0p-s3cr3t", "x-scope-orgid": "7"},
             resource_attributes={"deployment.environment.name": "test"},
             service_name="edge",

@@ -28,7 +28,9 @@ class Prometheus:
     """A running server."""
 
     def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}/api/v1/"
+        self.origin = f"http://127.0.0.1:{port}"
+        """Where its pages are."""
+        self._url = f"{self.origin}/api/v1/"
 
     def get(self, path: str, **parameters: str | float) -> Any:
         """Return the data of an answer. Raises urllib.error.HTTPError for queries it does not understand."""

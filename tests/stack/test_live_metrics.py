@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.stack.configuration import stack_config
 from tests.stack.dashboards import (
     COMPARISON,
-    STACK,
     PanelQuery,
     alert_rules,
     expand,
@@ -37,7 +36,6 @@ TRAFFIC_S = float(os.environ.get("STACK_TRAFFIC_S", "0"))
 RATE_INTERVAL = "4s"
 """What Grafana takes for a scrape interval of one second: four times that."""
 OUTAGE_S = 2
-NOBODY = "http://127.0.0.1:1"
 
 PANELS = [query for query in panel_queries() if query.is_prometheus]
 
@@ -77,19 +75,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             traffic.stop()
             wait_for_scrapes(prometheus, 2)
             yield Scene(prometheus, start_s, time.time())
-
-
-def stack_config(ports: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration of the compose stack, with the services where they are here."""
-    config: dict[str, Any] = yaml.safe_load((STACK / "gateway.yaml").read_text())
-    users, auth = (f"http://127.0.0.1:{ports[name]}" for name in ("user_port", "auth_port"))
-    config["services"]["user-service"] |= {"endpoint": users}
-    config["services"]["auth-service"] |= {"endpoint": auth}
-    config["auth"]["service_endpoint"] = auth
-    config["server"] = {"workers": 2}
-    config["rate_limit"]["requests_per_minute"] = 1_000_000
-    config["observability"]["tempo_endpoint"] = NOBODY
-    return config
 
 
 def with_keys(ports: dict[str, Any], url: str) -> dict[str, Any]:

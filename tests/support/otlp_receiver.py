@@ -143,8 +143,10 @@ class Receiver:
 
 
 @contextmanager
-def start_receiver(*, port: int = 0, tls: CertificateFiles | None = None) -> Iterator[Receiver]:
-    """Serve on loopback."""
+def start_receiver(
+    *, port: int = 0, tls: CertificateFiles | None = None, clients_ca: str | None = None
+) -> Iterator[Receiver]:
+    """Serve on loopback; with `clients_ca` only for clients that show a certificate of that authority."""
     receiver = Receiver()
     server = grpc.server(ThreadPoolExecutor(4))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(receiver, server)
@@ -152,7 +154,9 @@ def start_receiver(*, port: int = 0, tls: CertificateFiles | None = None) -> Ite
         receiver.port = server.add_insecure_port(f"127.0.0.1:{port}")
     else:
         pair = (Path(tls.key).read_bytes(), Path(tls.certificate).read_bytes())
-        receiver.port = server.add_secure_port(f"127.0.0.1:{port}", grpc.ssl_server_credentials([pair]))
+        trusted = Path(clients_ca).read_bytes() if clients_ca is not None else None
+        credentials = grpc.ssl_server_credentials([pair], trusted, require_client_auth=trusted is not None)
+        receiver.port = server.add_secure_port(f"127.0.0.1:{port}", credentials)
     server.start()
     try:
         yield receiver

@@ -23,6 +23,7 @@ from api_gateway.edge.process import Signals
 from api_gateway.state.local import LocalStoreFile
 from api_gateway.telemetry.log import configure_logging
 from api_gateway.telemetry.log_writer import LogWriter
+from api_gateway.telemetry.metric_files import MetricFile, prepare_metrics_directory, read_totals
 
 Log = Callable[[], list[dict[str, Any]]]
 
@@ -87,6 +88,21 @@ def test_the_arbiter_is_told_how_many_and_how_long(log_and_scene: tuple[Log, Sce
     _, scene = log_and_scene
     factory = scene.factory()
     assert (factory.workers, factory.stop_timeout_s) == (2, 1.5)
+
+
+def test_a_worker_that_ended_leaves_its_counts_and_no_gauges(log_and_scene: tuple[Log, Scene]) -> None:
+    """At once, not with the next worker: there may be none (SIGTTOU)."""
+    _, scene = log_and_scene
+    directory = scene.shared.metrics_directory
+    prepare_metrics_directory(directory)
+    ended = MetricFile(directory / "worker-4000000.metrics")
+    ended.add(b'c["gateway_rate_limit_exceeded_total","/r"]', (2.0,))
+    ended.add(b's["api_gateway_workers"]', (1.0,))
+    ended.close()
+    scene.factory().ended(4_000_000)
+    assert {key.rstrip(): values for key, values in read_totals(directory).items()} == {
+        b'c["gateway_rate_limit_exceeded_total","/r"]': (2.0,)
+    }
 
 
 def test_a_reload_puts_new_settings_in_force(log_and_scene: tuple[Log, Scene]) -> None:

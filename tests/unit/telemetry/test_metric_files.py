@@ -41,6 +41,18 @@ def test_kinds_decide_how_workers_are_joined(tmp_path: Path) -> None:
     assert totals(tmp_path) == {b"c1": (3.0,), b"h1": (4.0, 7.0), b"s1": (3.0,), b"m1": (2.0,), b"c2": (7.0,)}
 
 
+@pytest.mark.parametrize("times_s", [(100.0, 200.0), (200.0, 100.0)])
+def test_latest_exemplar_of_any_worker_counts(tmp_path: Path, times_s: tuple[float, float]) -> None:
+    """Their last value is the time; an ended worker's exemplars go with its gauges."""
+    for pid, time_s in enumerate(times_s, 1):
+        worker(tmp_path, pid, {b"e1": (0.0, 0.0, 0.0, float(pid), 0.5, time_s)}).close()
+    latest = 1 + times_s.index(200.0)
+    assert totals(tmp_path) == {b"e1": (0.0, 0.0, 0.0, float(latest), 0.5, 200.0)}
+    mark_worker_dead(tmp_path, 1)
+    mark_worker_dead(tmp_path, 2)
+    assert totals(tmp_path) == {}
+
+
 def test_dead_worker_leaves_counts_and_no_gauges(tmp_path: Path) -> None:
     worker(tmp_path, 1, {b"c1": (1.0,), b"h1": (1.0, 2.0), b"s1": (1.0,), b"m1": (1.0,)}).close()
     mark_worker_dead(tmp_path, 1)

@@ -83,6 +83,23 @@ def test_series_of_another_version_are_passed_over(tmp_path: Path) -> None:
     assert not any(name in page for name in (b"unheard_of", b"auth_failures", b"duration"))
 
 
+@pytest.mark.parametrize("value", ['say "a"', "back\\slash", "two\nlines", "\\n", "ü {} , =", "\\"])
+def test_labels_are_escaped(tmp_path: Path, value: str) -> None:
+    """Text format and OpenMetrics: backslash, quote and line feed, so that a scraper reads what was meant."""
+    metrics = Metrics(tmp_path, version="1")
+    metrics.route(value, "GET").record(200, 0.1, None)
+    metrics.flush(0.0)
+    for page, parse in (
+        (metrics.render(b"")[1], parse_text),
+        (metrics.render(PROMETHEUS_3)[1], parse_openmetrics),
+    ):
+        families = list(parse(page.decode()))
+        labels = {
+            sample.labels["route"] for family in families for sample in family.samples if "route" in sample.labels
+        }
+        assert labels == {value}
+
+
 def test_sampled_requests_are_exemplars(tmp_path: Path) -> None:
     """Only in OpenMetrics, only of traces that are recorded, and on the bucket the request fell into."""
     metrics = Metrics(tmp_path, version="1")

@@ -163,6 +163,7 @@ def test_series_stay_bounded_whatever_clients_send(metrics: Metrics) -> None:
     assert page.value("api_gateway_requests_total", **labels) == 100_000
     assert len(page.labels("api_gateway_requests_total")) < 80
     assert len(page.labels("api_gateway_grpc_calls_total")) == 17
+    assert len(calls._series) == 17, "codes of a hostile backend are not remembered"
     assert len(text) < 64 * 1024
 
 
