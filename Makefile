@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled fuzz fuzz-codec check format compile bench faults guard traces stack dashboards image lock docs clean
+.PHONY: help demo test test-compiled fuzz fuzz-codec check format compile bench faults guard traces stack dashboards pictures image lock docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ stack: ## Start the gateway, example services, Prometheus, Grafana, Tempo, Loki 
 dashboards: $(VENV)/.dev ## Evaluate every panel and alert against a real Prometheus after a minute of mixed traffic
 	scripts/install-system-packages --check
 	STACK_TRAFFIC_S=60 $(BIN)/python -m pytest tests/stack
+
+pictures: $(VENV)/.dev ## Draw the pictures of docs/dashboards.md anew, with real traffic and a real Prometheus (three minutes)
+	scripts/install-system-packages --check
+	$(BIN)/python -m scripts.dashboard_pictures
 
 image: $(VENV)/.dev ## Do the Dockerfile's steps without a container engine, the compiler's too, and run what they give
 	IMAGE_COMPILES=1 $(BIN)/python -m pytest -n0 tests/stack/test_image.py
