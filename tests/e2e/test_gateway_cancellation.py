@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from scenarios.peer import METHODS, PREFIX, SERVICE, EchoPeer, peer_files, reply_to
@@ -19,6 +20,7 @@ from tests.support.gateway import RunningGateway, serving, start_gateway
 from tests.support.gen.echo_pb2 import EchoRequest
 from tests.support.h2_frames import Error, Setting
 from tests.support.http_application import until
+from tests.support.promptness import quickest_async_s
 from tests.support.raw_http import RawClient, get, post, request
 from tests.support.scripted_peer import Manners, PeerConnection, PeerRequest, prefixed
 from tests.support.websocket_client import TEXT, close_frame, frame, handshake
@@ -118,14 +120,18 @@ GOODBYES: dict[str, Callable[[RawClient], None]] = {
 async def test_semantics_26_every_kind_of_call_and_goodbye() -> None:
     took_s: dict[str, float] = {}
     async with holding() as (peer, gateway):
+        departures: dict[str, Callable[[], Awaitable[float]]] = {
+            "answer that has begun, reset": partial(leave_an_answer, peer, gateway),
+            "websocket, close frame": partial(say_goodbye, peer, gateway),
+        }
         for goodbye in GOODBYES:
             for kind in OPENINGS:
-                took_s[f"{kind}, {goodbye}"] = await leave_a_call(peer, gateway, kind, goodbye)
+                departures[f"{kind}, {goodbye}"] = partial(leave_a_call, peer, gateway, kind, goodbye)
             for kind in MESSAGES:
-                took_s[f"{kind} that is held back, {goodbye}"] = await leave_held_back(peer, gateway, kind, goodbye)
-        took_s["answer that has begun, reset"] = await leave_an_answer(peer, gateway)
-        took_s["websocket, close frame"] = await say_goodbye(peer, gateway)
-    assert {name: took for name, took in took_s.items() if took >= LIMIT_S} == {}
+                departures[f"{kind} held back, {goodbye}"] = partial(leave_held_back, peer, gateway, kind, goodbye)
+        for name, leave in departures.items():
+            took_s[name] = await quickest_async_s(leave, enough_s=LIMIT_S)
+    assert {name: took for name, took in took_s.items() if took > LIMIT_S} == {}
 
 
 async def leave_a_call(peer: HoldingPeer, gateway: RunningGateway, kind: str, goodbye: str) -> float:

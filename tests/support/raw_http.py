@@ -160,6 +160,16 @@ class RawClient:
     ) -> None:
         self._socket.close()
 
+    def connect_and_send(self, data: bytes) -> None:
+        """Connect and send a little before the loop takes a turn: a server in this loop finds both at once.
+
+        For servers that give their clients hardly any time, however long this process is held up. Call `close` then.
+        """
+        self._socket.setblocking(True)
+        self._socket.connect(self._address)
+        self._socket.sendall(data)
+        self._socket.setblocking(False)
+
     async def send(self, *segments: bytes) -> None:
         """Send segments, each in a turn of the loop of its own."""
         async with asyncio.timeout(TIMEOUT_S):
