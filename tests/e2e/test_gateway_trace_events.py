@@ -4,40 +4,73 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
+
+import pytest
 
 from tests.support.backends import Backend
 from tests.support.gateway import RunningGateway, eventually, serving, start_gateway
-from tests.support.otlp_receiver import ReceivedSpan, start_receiver
+from tests.support.otlp_receiver import ReceivedSpan, Receiver, start_receiver
 
-TRACES = ("0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c")
+UNARY, STREAM = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"
 
 
-def leave(gateway: RunningGateway, path: str, trace_id: str, behaviour: dict[str, int]) -> None:
-    """Ask for something that takes long, and go away as soon as it is under way."""
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    """One receiver for all tests."""
+    with start_receiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def gateway(grpcio_backend: Backend, receiver: Receiver) -> Iterator[RunningGateway]:
+    """A gateway that records everything."""
+    section = {"tempo_endpoint": receiver.endpoint, "export_interval_ms": 100}
+    with start_gateway(serving(grpcio_backend.endpoint, observability=section)) as started:
+        started.wait_until_routed("/api/items/1")
+        yield started
+
+
+def begin(gateway: RunningGateway, path: str, trace_id: str, **behaviour: int) -> http.client.HTTPConnection:
+    """Ask for something that takes long."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
     headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01", "content-type": "application/json"}
     connection.request("POST", path, json.dumps({"id": trace_id, "behaviour": behaviour}), headers)
-    # The one that asks is in flight, too.
-    eventually(lambda: gateway.metric("api_gateway_requests_in_flight") >= 2, "the request is under way")
-    connection.close()
+    return connection
 
 
-def test_clients_that_go_away_are_an_event(grpcio_backend: Backend) -> None:
-    """Semantics 26: the attempt was cancelled; nobody made a mistake, so the request's span is no error."""
+def spans_of(receiver: Receiver, trace_id: str) -> list[ReceivedSpan]:
+    """Wait for the span of the request, and that of its call."""
 
-    def found(spans: list[ReceivedSpan], trace_id: str) -> list[ReceivedSpan]:
+    def found(spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
         mine = [span for span in spans if span.trace_id == trace_id]
         return sorted(mine, key=lambda span: span.span.start_time_unix_nano)
 
-    with start_receiver() as receiver:
-        section = {"tempo_endpoint": receiver.endpoint, "export_interval_ms": 100}
-        with start_gateway(serving(grpcio_backend.endpoint, observability=section)) as gateway:
-            gateway.wait_until_routed("/api/items/1")
-            for path, trace_id in zip(("/echo/v1/echo", "/echo/v1/stream"), TRACES, strict=True):
-                leave(gateway, path, trace_id, {"sleepMs": 60_000, "messageCount": 1})
-                spans = receiver.wait_for(lambda spans: len(found(spans, trace_id)) >= 2, path)  # noqa: B023 - waits
-                server, client = found(spans, trace_id)
-                assert server.events == ["client gone"]
-                assert server.attributes["api_gateway.reason"] == "CLIENT_GONE"
-                assert (server.attributes["http.response.status_code"], server.is_error) == (499, False)
-                assert (client.attributes["rpc.response.status_code"], client.is_error) == ("CANCELLED", True)
+    return found(receiver.wait_for(lambda spans: len(found(spans)) >= 2, trace_id))
+
+
+def test_client_that_leaves_before_the_answer_is_an_event(gateway: RunningGateway, receiver: Receiver) -> None:
+    """Semantics 26: the attempt was cancelled; nobody made a mistake, so the request's span is no error."""
+    connection = begin(gateway, "/echo/v1/echo", UNARY, sleepMs=60_000)
+    # The one that asks is in flight, too.
+    eventually(lambda: gateway.metric("api_gateway_requests_in_flight") >= 2, "the request is under way")
+    connection.close()
+    server, client = spans_of(receiver, UNARY)
+    assert server.events == ["client gone"]
+    assert server.attributes["api_gateway.reason"] == "CLIENT_GONE"
+    assert (server.attributes["http.response.status_code"], server.is_error) == (499, False)
+    assert (client.attributes["rpc.response.status_code"], client.is_error) == ("CANCELLED", True)
+
+
+def test_client_that_leaves_a_stream_is_an_event(gateway: RunningGateway, receiver: Receiver) -> None:
+    """Its status was sent before; the reason tells that the stream did not end by itself."""
+    connection = begin(gateway, "/echo/v1/stream", STREAM, sleepMs=50, messageCount=100_000)
+    answer = connection.getresponse()
+    assert answer.readline()
+    answer.close()
+    connection.close()
+    server, client = spans_of(receiver, STREAM)
+    assert server.events == ["first message", "client gone"]
+    assert server.attributes["api_gateway.reason"] == "CLIENT_GONE"
+    assert (server.attributes["http.response.status_code"], server.is_error) == (200, False)
+    assert client.attributes["rpc.response.status_code"] == "CANCELLED"
