@@ -164,7 +164,10 @@ class Watcher:
             try:
                 # Not waiting for an absent backend: the reason is known at once, and who refreshes gets an answer.
                 schema = await read_schema(
-                    self._channels[service], deadline_s=self._clock() + READ_TIMEOUT_S, waits_for_ready=False
+                    self._channels[service],
+                    deadline_s=self._clock() + READ_TIMEOUT_S,
+                    waits_for_ready=False,
+                    known=self._schemas.get(service),
                 )
             except ReflectionError as error:
                 self._failed(service, str(error))

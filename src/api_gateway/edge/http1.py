@@ -125,7 +125,7 @@ class Http1Connection(asyncio.Protocol):
         self._is_closing = True
         self._closing_due_s = _NEVER_S
         self._server.wheel.discard(self._armed_slot, self)
-        self._input.close()
+        self._input.end()
         self._server.closed(self)
         self._abandon()
         self._reader.close()

@@ -11,10 +11,14 @@ from .hang_ups import HangUps
 _NONE: Final = -1
 
 
+def _nobody() -> None:
+    """Nobody is left to be told."""
+
+
 class Input:
     """Whether one transport is read. `on_gone` is called when the client closes its side, or resets, while it is not.
 
-    Whoever has one closes it with its connection.
+    Whoever has one ends it with its connection.
     """
 
     __slots__ = ("_descriptor", "_hang_ups", "_on_gone", "_transport", "is_paused")
@@ -46,6 +50,11 @@ class Input:
         self.close()
         self._transport.resume_reading()
         return True
+
+    def end(self) -> None:
+        """Let go of the connection, which would hold itself otherwise until the garbage collector comes by."""
+        self.close()
+        self._on_gone = _nobody
 
     def close(self) -> None:
         """Hear no more of the client."""

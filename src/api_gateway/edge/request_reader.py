@@ -53,6 +53,10 @@ class _NoMore:
 _NO_MORE: Final = _NoMore()
 
 
+def _nobody() -> None:
+    """Nobody is left to be told."""
+
+
 class _RefusedError(Exception):
     """Leaves the parser's callbacks."""
 
@@ -184,8 +188,9 @@ class RequestReader:
             body.fail(error)
 
     def close(self) -> None:
-        """Let go of the parser, which holds on to us by its callbacks. Nothing may be fed after it."""
+        """Let go of the parser and the connection, which hold on to us. Nothing may be fed after it."""
         self.requests.clear()
+        self._on_demand = self._on_pressure = _nobody
         self._parser = _NO_PARSER
 
     # Callbacks of the parser

@@ -81,19 +81,6 @@ class Connection(asyncio.Protocol):
         self._close_reason = ""
         self._blocked: dict[int, StreamHandler] = {}
         self._last_read_s = 0.0
-        self._on_event: dict[type[ngh2.Event], Callable[[Any], None]] = {
-            ngh2.ResponseReceived: self._response_received,
-            ngh2.RequestReceived: self._request_received,
-            ngh2.DataReceived: self._data_received,
-            ngh2.TrailersReceived: self._trailers_received,
-            ngh2.StreamClosed: self._stream_closed,
-            ngh2.StreamReset: self._stream_reset,
-            ngh2.InformationalResponseReceived: self._informational_received,
-            ngh2.SettingsReceived: self._settings_received,
-            ngh2.GoAwayReceived: self._goaway_received,
-            ngh2.WindowUpdated: self._window_updated,
-            ngh2.ConnectionClosed: self._connection_closed,
-        }
 
     # Streams
 
@@ -310,11 +297,10 @@ class Connection(asyncio.Protocol):
 
     def _dispatch(self) -> bool:
         """Tell what happened; return whether the connection is still open then."""
-        on_event = self._on_event
         for event in self._h2.events():
-            handle = on_event.get(type(event))
+            handle = _ON_EVENT.get(type(event))
             if handle is not None:
-                handle(event)
+                handle(self, event)
         return not self.is_closed
 
     def _response_received(self, event: ngh2.ResponseReceived) -> None:
@@ -422,3 +408,20 @@ class Connection(asyncio.Protocol):
         for handler in streams.values():
             handler.stream_closed(ErrorCode.NO_ERROR, self._close_reason or "connection closed")
         self._owner.connection_lost(self, self._close_reason or "connection closed")
+
+
+# Not one for each connection: bound methods would tie it to itself, and its engine, up to 30 kB, would wait for the
+# garbage collector.
+_ON_EVENT: Final[dict[type[ngh2.Event], Callable[[Connection, Any], None]]] = {
+    ngh2.ResponseReceived: Connection._response_received,
+    ngh2.RequestReceived: Connection._request_received,
+    ngh2.DataReceived: Connection._data_received,
+    ngh2.TrailersReceived: Connection._trailers_received,
+    ngh2.StreamClosed: Connection._stream_closed,
+    ngh2.StreamReset: Connection._stream_reset,
+    ngh2.InformationalResponseReceived: Connection._informational_received,
+    ngh2.SettingsReceived: Connection._settings_received,
+    ngh2.GoAwayReceived: Connection._goaway_received,
+    ngh2.WindowUpdated: Connection._window_updated,
+    ngh2.ConnectionClosed: Connection._connection_closed,
+}

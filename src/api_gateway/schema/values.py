@@ -80,6 +80,8 @@ class Schema:
     fingerprint: str
     undescribed: tuple[str, ...] = ()
     """Services that the backend lists and has no descriptor for: they have no routes."""
+    source: str = ""
+    """Digest of what the backend sent: the same again means the same schema, without building it."""
 
     def methods(self) -> Iterable[Method]:
         """Iterate over all methods, service by service."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from api_gateway.discovery import reflection
@@ -53,6 +56,54 @@ async def test_semantics_43_missing_imports_are_asked_for_by_name_and_once() -> 
         "file_by_filename google/protobuf/any.proto",
         "file_by_filename google/protobuf/descriptor.proto",
     ]
+
+
+async def test_what_came_before_is_not_built_again() -> None:
+    """B6: a backend is asked after every lost connection; what it says then is mostly what it said before."""
+    backend = echo_backend()
+    schema = await read_schema(backend, deadline_s=5.0)
+    assert await read_schema(backend, deadline_s=5.0, known=schema) is schema
+    backend.offer(reversed(descriptors_of("echo.proto")))
+    assert await read_schema(backend, deadline_s=5.0, known=schema) is schema
+
+
+async def test_imports_that_came_along_are_not_looked_for_again() -> None:
+    """B6: nothing is parsed either when the answers are complete and the same."""
+    backend = echo_backend()
+
+    def answer_with_imports(request: ServerReflectionRequest) -> bytes:
+        answer = ServerReflectionResponse.FromString(backend.reflect(request))
+        if request.WhichOneof("message_request") == "file_containing_symbol":
+            answer.file_descriptor_response.file_descriptor_proto[:] = descriptors_of("echo.proto")
+        return answer.SerializeToString()
+
+    backend.answer = answer_with_imports
+    schema = await read_schema(backend, deadline_s=5.0)
+    assert await read_schema(backend, deadline_s=5.0, known=replace(schema)) is not schema
+    assert backend.questions == ["list_services *", f"file_containing_symbol {ECHO}"] * 2
+
+
+@pytest.mark.parametrize("changed", ["echo.proto", "google/api/http.proto"])
+async def test_a_change_of_any_file_is_a_new_schema(changed: str) -> None:
+    """Of an import as well, which is asked for by name: what is known decides nothing before that has come."""
+    backend = echo_backend()
+    schema = await read_schema(backend, deadline_s=5.0)
+    files = [FileDescriptorProto.FromString(data) for data in descriptors_of("echo.proto")]
+    for file in files:
+        if file.name == changed:
+            file.message_type.add(name="Added")
+    backend.offer([file.SerializeToString() for file in files])
+    again = await read_schema(backend, deadline_s=5.0, known=schema)
+    assert again.fingerprint != schema.fingerprint
+    assert await read_schema(backend, deadline_s=5.0, known=again) is again
+
+
+async def test_another_choice_of_services_is_a_new_schema() -> None:
+    backend = echo_backend()
+    schema = await read_schema(backend, deadline_s=5.0)
+    more = echo_backend(services=[ECHO, "not.Described"])
+    again = await read_schema(more, deadline_s=5.0, known=schema)
+    assert (schema.undescribed, again.undescribed) == ((), ("not.Described",))
 
 
 async def test_semantics_7_nothing_is_asked_about_hidden_services() -> None:

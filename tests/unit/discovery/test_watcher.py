@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from api_gateway.discovery import reflection
 from api_gateway.discovery import watcher as watcher_module
 from api_gateway.discovery.watcher import TableChange, Watcher
 from api_gateway.model.errors import unavailable
-from api_gateway.schema import Schema
+from api_gateway.schema import Schema, build_schema
 from api_gateway.telemetry.log import configure_logging
 from tests.support.descriptors import compile_protos
 from tests.support.fake_reflection import FakeBackend
@@ -161,6 +162,25 @@ def test_semantics_43_services_are_asked_again_on_the_interval_with_jitter() -> 
         assert scene.asked("users") == 2
         assert scene.listener.heard[-1][1] == "unchanged"
         assert len(scene.builder.tables) == 2, "one table for each service; what is unchanged builds none"
+
+    play(scenario)
+
+
+def test_what_is_known_is_not_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B6: after every lost connection it is asked for again."""
+    built: list[object] = []
+
+    def counted(files: list[bytes], services: list[str]) -> Schema:
+        built.append(services)
+        return build_schema(files, services)
+
+    monkeypatch.setattr(reflection, "build_schema", counted)
+
+    async def scenario(scene: Scene) -> None:
+        for _ in range(3):
+            await scene.watcher.refresh(["users"])
+        assert [result for _, result in scene.listener.heard] == ["changed", "unchanged", "unchanged"]
+        assert len(built) == 1
 
     play(scenario)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from api_gateway.edge.application import EdgeLimits
-from api_gateway.edge.http1 import MAX_DISCARDED_BYTES
+from api_gateway.edge.http1 import MAX_DISCARDED_BYTES, Http1Connection
 from tests.support.http_application import SmallApplication
 from tests.support.http_rig import FakeTransport, Rig
 from tests.support.raw_http import get, request
@@ -22,6 +24,27 @@ def rig(application: SmallApplication) -> Rig:
 
 
 # The client goes away
+
+
+@pytest.mark.parametrize("asked", [b"", get("/echo")])
+def test_gone_client_is_no_work_for_the_garbage_collector(application: SmallApplication, asked: bytes) -> None:
+    """B6: clients that come and go cost memory only while they are there."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = _live_connections()
+        rig = Rig(application)
+        rig.receive(asked)
+        rig.lose()
+        rig.transport.protocol = None
+        del rig
+        assert _live_connections() == before
+    finally:
+        gc.enable()
+
+
+def _live_connections() -> int:
+    return sum(isinstance(each, Http1Connection) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize("is_half_closed", [True, False], ids=["end_of_its_side", "lost"])
