@@ -46,6 +46,7 @@ class Permit:
 async def abide_by(decision: Decision) -> None:
     """Wait for a decision that comes later. Raises the GatewayError of a refusal."""
     if isinstance(decision, GatewayError):
-        raise decision
+        # It may be raised again and again, and would keep the traceback of each time.
+        raise decision.with_traceback(None)
     if decision is not None:
         await decision

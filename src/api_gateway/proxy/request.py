@@ -87,14 +87,15 @@ class Proxy:
             decision = permit.obtain(exchange, self._clock())
             if not isinstance(decision, GatewayError):
                 return self._forward(exchange, route, permit, variables, decision)
-            refusal = decision
+            response = self._failure(exchange, route, decision)
+        # What was raised is kept in no variable: its traceback holds this frame, and cycles are work for the collector.
         except GatewayError as error:
             if route is None:
                 return self._conclude(exchange, self._answer_unmatched(exchange, error))
-            refusal = error
+            response = self._failure(exchange, route, error)
         except Exception as mistake:
-            refusal = self._unexpected(exchange, mistake)
-        return self._ending.finished(exchange, permit, self._failure(exchange, route, refusal))
+            response = self._failure(exchange, route, self._unexpected(exchange, mistake))
+        return self._ending.finished(exchange, permit, response)
 
     async def _forward(
         self,
@@ -230,8 +231,12 @@ class Proxy:
         options = self._answer_options(exchange, error)
         if options is not None:
             return options
-        await abide_by(Permit(self._unmatched_policies).obtain(exchange, self._clock()))
-        raise error
+        decision = Permit(self._unmatched_policies).obtain(exchange, self._clock())
+        if isinstance(decision, GatewayError):
+            return self._failure(exchange, None, decision)
+        if decision is not None:
+            await decision
+        return self._failure(exchange, None, error)
 
     def _answer_options(self, exchange: Exchange, error: GatewayError) -> Response | None:
         """Answer OPTIONS where no route does: a preflight, or which methods there are (semantics 8)."""

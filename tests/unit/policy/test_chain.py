@@ -104,4 +104,7 @@ async def test_refusal_is_raised_to_those_who_abide_by_it() -> None:
     with pytest.raises(GatewayError) as caught:
         await abide_by(REFUSAL)
     assert caught.value is REFUSAL
+    with pytest.raises(GatewayError) as again:
+        await abide_by(REFUSAL)
+    assert len(again.traceback) == len(caught.traceback), "a refusal that many share keeps no traceback of the others"
     await abide_by(None)
