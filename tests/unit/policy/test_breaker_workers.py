@@ -54,6 +54,14 @@ class TestWorkers:
         workers[0].end(trial, Code.UNAVAILABLE, T0 + 60.1)
         workers[1].refused(T0 + 60.2)  # its copy is out of date; the store decides
 
+    def test_a_breaker_that_another_worker_closed_refuses_nobody(self, workers: list[Worker]) -> None:
+        """semantics 41: whoever asks with a copy that is out of date learns from the store that it is closed."""
+        trip(workers[0], T0)
+        workers[1].refused(T0 + 59.9)
+        for _ in range(SETTINGS.success_threshold):
+            workers[0].call(Code.OK, T0 + 60)
+        workers[1].call(Code.OK, T0 + 60.1)
+
     def test_failures_of_all_workers_add_up(self, workers: list[Worker]) -> None:
         for worker in workers:
             worker.call(Code.UNAVAILABLE, T0)
@@ -162,3 +170,11 @@ def test_whatever_happens_there_is_one_trial_and_no_call_while_open(steps: list[
         assert (old, new) in {("closed", "open"), ("open", "half_open"), ("half_open", "open"), ("half_open", "closed")}
     for (_, new), (old, _) in zip(listener.changes, listener.changes[1:], strict=False):
         assert new == old
+
+
+def test_a_store_that_cannot_be_read_is_told(listener: Listener) -> None:
+    """semantics 39: no change is needed for the alarm: to look at the record is enough."""
+    store = MemoryStore()
+    store.is_broken = True
+    assert Worker(store, listener).state(T0) is CLOSED
+    assert listener.failures == 1

@@ -138,6 +138,25 @@ def test_after_the_stated_wait_a_request_passes(store: WindowStore, listener: Li
     admit(policy, T0 + 8.0 + wait_s)
 
 
+def test_each_refusal_tells_its_own_wait(store: WindowStore, listener: Listener) -> None:
+    """semantics 22, 38: Retry-After and RateLimit-Reset count down, whatever was told to those who came before."""
+    policy = limits(store, listener, requests_per_minute=1).bind("/", "GET")
+    admit(policy)
+    for later_s, wait in ((10.0, b"80"), (50.0, b"40"), (10.0, b"80")):
+        error = refusal(policy, T0 + later_s)
+        headers = dict(error.headers)
+        assert (headers[b"retry-after"], headers[b"ratelimit-reset"]) == (wait, wait)
+        assert error.message.endswith(f"retry in {wait.decode()} s")
+
+
+async def test_nobody_is_told_to_come_again_in_no_time(listener: Listener) -> None:
+    """semantics 22: a wait is told in whole seconds, one at least."""
+    policy = limits(SlowStore((-1, 0.0)), listener).bind("/", "GET")
+    with pytest.raises(GatewayError) as caught:
+        await abide_by(policy.admit(exchange(), T0))
+    assert (caught.value.http, dict(caught.value.headers)[b"retry-after"]) == (429, b"1")
+
+
 def test_routes_share_one_limit(store: WindowStore, listener: Listener) -> None:
     """semantics 37, R6: another path, another method, the same bucket."""
     limit = limits(store, listener, requests_per_minute=2)
@@ -177,6 +196,14 @@ def test_two_overrides_do_not_share(store: WindowStore, listener: Listener) -> N
     limit = limits(store, listener, routes=routes)
     admit(limit.bind("/a", "GET"))
     admit(limit.bind("/b", "GET"))
+
+
+def test_two_methods_of_one_path_do_not_share(store: WindowStore, listener: Listener) -> None:
+    """semantics 36: each entry of rate_limit.routes has its own counter, also beside another one of its path."""
+    routes = [{"path": "/a", "method": method, "requests_per_minute": 1} for method in ("GET", "POST")]
+    limit = limits(store, listener, routes=routes)
+    admit(limit.bind("/a", "GET"))
+    admit(limit.bind("/a", "POST"))
 
 
 @pytest.mark.parametrize(("window_s", "expected"), [(1, b"2"), (30, b"50"), (600, b"1000"), (3600, b"6000")])

@@ -10,7 +10,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from api_gateway.state.local import LocalStore, LocalStoreFile, bucket_count
+from api_gateway.state.local import LocalStore, LocalStoreFile, _position, bucket_count
 from api_gateway.state.store import BreakerRecord, BreakerState, StoreError
 
 MIB = 1024 * 1024
@@ -71,6 +71,7 @@ def test_previous_window_fades(store: LocalStore, later_s: float, expected: int)
 def test_a_worker_with_an_older_reading_of_the_clock_counts_in_the_newer_window(store: LocalStore) -> None:
     assert count_passed(store, b"k", 10, T0 + WINDOW_S, 6) == 6
     assert count_passed(store, b"k", 10, T0 + WINDOW_S - 0.01, 10) == 4
+    assert count_passed(store, b"k", 10, T0 + WINDOW_S * 1.5, 10) == 0
 
 
 def test_verdict_names_what_is_left_and_the_end_of_the_window(store: LocalStore) -> None:
@@ -86,6 +87,72 @@ def test_the_least_loaded_makes_room(store: LocalStore) -> None:
     assert count_passed(store, b"quiet", 10, T0, 2) == 2
     assert count_passed(store, b"newcomer", 10, T0, 10) == 8
     assert [count_passed(store, b"abuser %d" % number, 10, T0, 1) for number in range(15)] == [0] * 15
+
+
+def test_room_is_made_by_the_load_that_still_counts(store: LocalStore) -> None:
+    """semantics 39: that is this window's and the last one's, and none from before."""
+    store._bucket_count = 1  # so that all share a bucket
+    count_passed(store, b"long-ago", 50, T0, 50)
+    count_passed(store, b"long-ago", 50, T0 + WINDOW_S * 1.9, 1)
+    for number in range(15):
+        count_passed(store, b"busy %d" % number, 50, T0 + WINDOW_S * 1.9, 20)
+    assert store.hit(b"newcomer", 50, T0 + WINDOW_S * 2)[0] == 48
+
+
+def test_a_burst_of_the_last_window_makes_no_room(store: LocalStore) -> None:
+    """semantics 39: who asked little now and much just before is not the least loaded."""
+    store._bucket_count = 1  # so that all share a bucket
+    for number in range(15):
+        count_passed(store, b"abuser %d" % number, 10, T0, 10)
+    count_passed(store, b"quiet", 10, T0 + WINDOW_S * 1.5, 2)
+    for number in range(15):
+        count_passed(store, b"abuser %d" % number, 10, T0 + WINDOW_S * 1.5, 1)
+    assert store.hit(b"newcomer", 10, T0 + WINDOW_S * 1.5)[0] == 7
+
+
+def test_the_last_window_is_not_forgotten_for_a_newcomer(store: LocalStore) -> None:
+    """semantics 36, 39: no double window for those whose bucket somebody else is added to just after the edge."""
+    store._bucket_count = 1  # so that all share a bucket
+    assert count_passed(store, b"abuser", 10, T0 + 59.0, 10) == 10
+    for number in range(3):
+        store.hit(b"newcomer %d" % number, 10, T0 + WINDOW_S)
+    assert count_passed(store, b"abuser", 10, T0 + WINDOW_S, 10) == 0
+
+
+def test_an_entry_is_found_at_its_own_place_only() -> None:
+    """semantics 37: the bytes of a tag may stand by chance across two other entries."""
+    tag = bytes(range(1, 9))
+    across = struct.pack("<8sIII", b"x" * 8, 1, 0x04030201, 0x08070605)
+    own = struct.pack("<8sIII", tag, 1, 2, 3)
+    assert _position(across + own, tag) == len(across)
+    assert _position(own + across, tag) == 0
+    assert _position(across, tag) == -1
+
+
+def test_clients_cannot_choose_whose_bucket_they_share(tmp_path: Path) -> None:
+    """semantics 39: places depend on a secret of this gateway's run."""
+    places = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        file = LocalStoreFile(tmp_path / name, max_memory_bytes=2 * MIB)
+        store = file.open(window_s=WINDOW_S)
+        places.append([store._locate(b"%d" % number) for number in range(10)])
+        file.close()
+    assert not set(places[0]) & set(places[1])
+
+
+def test_remembered_places_are_bounded(store: LocalStore) -> None:
+    """C13: each worker remembers the hashes of a few thousand keys, however many come."""
+    for number in range(20_000):
+        store._locate(struct.pack(">I", number))
+    assert len(store._places) <= 4096
+
+
+def test_the_whole_file_is_taken_at_once(tmp_path: Path) -> None:
+    """semantics 39: a disk that fills up later cannot end a worker in the middle of a request."""
+    file = LocalStoreFile(tmp_path, max_memory_bytes=2 * MIB)
+    assert (tmp_path / "data.mdb").stat().st_blocks * 512 >= 2 * MIB
+    file.close()
 
 
 def test_memory_is_bounded_with_many_addresses(store: LocalStore) -> None:

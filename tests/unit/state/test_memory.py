@@ -95,6 +95,27 @@ def test_who_takes_a_place_takes_its_count() -> None:
     assert allowed(memory, b"new", 1, 10, 600.0) == 0
 
 
+def test_a_full_store_goes_on_in_the_next_window() -> None:
+    """semantics 39: what has expired goes with its window, and leaves room for as many as before."""
+    memory = store(max_memory_bytes=512 * 10)
+    for number in range(4):
+        for client in range(30):
+            assert memory.hit(b"%d" % client, 100, 600.0 + 60 * number)[0] >= 0
+        assert memory.client_count == 10
+
+
+def test_nobody_inherits_what_an_abuser_did_in_the_window_before() -> None:
+    """semantics 39: room is made by the least loaded of both windows, so that its load harms no newcomer."""
+    memory = store(max_memory_bytes=1)
+    allowed(memory, b"abuser", 100, 100, 600.0)
+    memory.hit(b"abuser", 100, 660.0)
+    for number in range(7):
+        allowed(memory, b"quiet %d" % number, 2, 100, 660.0)
+    assert memory.client_count == 8
+    for number in range(50):
+        assert memory.hit(b"newcomer %d" % number, 100, 660.0)[0] >= 0
+
+
 def test_a_clock_that_is_read_late_changes_nothing() -> None:
     """Requests of one turn of the loop may carry a time from just before the edge."""
     memory = store()
