@@ -19,6 +19,7 @@ from jwcrypto import jwt as other_jwt
 
 from api_gateway.config.settings import JwtSettings
 from api_gateway.policy.refusal import Reason, Refused
+from api_gateway.policy.tokens.base64url import decode_base64url
 from api_gateway.policy.tokens.key_set import KeySet, KeySetError, parse_key_set
 from api_gateway.policy.tokens.verifier import JwtVerifier, configured_keys
 from tests.support.token_checks import ASYMMETRIC, fits, header, refused, verify
@@ -174,6 +175,8 @@ def test_weak_rsa_keys() -> None:
     n, e = b64(weak.n.to_bytes(128, "big")).decode(), "AQAB"
     assert not fits("RS256", {"kty": "RSA", "n": n, "e": e})
     strong = public(rsa_key())
+    one_bit_short = b64((int.from_bytes(decode_base64url(strong["n"].encode())) >> 1 | 1).to_bytes(256, "big")).decode()
+    assert not fits("RS256", {"kty": "RSA", "n": one_bit_short, "e": e})
     for exponent in ("AQ", "Ag", "AA", "BA"):
         assert not fits("RS256", {**strong, "e": exponent})
     primorial = 1

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from api_gateway.model.errors import GatewayError
 from api_gateway.model.status import Code
-from api_gateway.policy.auth import GuardedRoute
+from api_gateway.policy.auth import GuardedRoute, MethodGuard
 from tests.support.auth_bench import GOOD, JWT, PUBLIC, REQUIRE_ADMIN, REQUIRE_ANY, ROUTE, Bench
 from tests.support.auth_upstream import FakeUpstream, exchange, turns, upstream_error
 
@@ -44,6 +45,19 @@ async def test_ttl_zero_is_not_remembered() -> None:
         assert len(bench.backend.calls) == count
     bench.backend.answer = upstream_error(Code.UNAVAILABLE)
     assert (await bench.refused(exchange(GOOD))).http == 503
+
+
+async def test_a_policy_ends_at_its_moment() -> None:
+    """semantics 33: at the end of its lifetime it no longer holds; so with 0 not even for the same moment."""
+    bench = Bench(jwt=JWT)
+    await bench.pass_in(exchange(GOOD))
+    policy = bench.auth.bind(ROUTE, bench.backend)
+    assert isinstance(policy, MethodGuard)
+    until_s = policy._policy.decided_until_s
+    assert policy.admit(exchange(GOOD), until_s - 0.001) is None
+    pending = policy.admit(exchange(GOOD), until_s)
+    assert pending is not None and not isinstance(pending, GatewayError)
+    await pending
 
 
 async def test_one_question_at_a_time_per_method() -> None:

@@ -11,7 +11,7 @@ from api_gateway.model.status import Code
 from api_gateway.policy.chain import abide_by
 from api_gateway.waiting import Runner
 from tests.support.auth_bench import GOOD, JWT, Bench
-from tests.support.auth_upstream import exchange, turns
+from tests.support.auth_upstream import exchange, turns, upstream_error
 
 
 async def test_question_gets_the_auth_timeout() -> None:
@@ -33,6 +33,32 @@ async def test_request_does_not_wait_beyond_its_deadline() -> None:
     bench.backend.gate.set()
     await bench.pass_in(exchange(GOOD))
     assert len(bench.backend.calls) == 1
+
+
+@pytest.mark.parametrize("asked", ["backend", "validator"])
+async def test_the_deadline_of_the_request_comes_before_the_auth_timeout(asked: str) -> None:
+    """semantics 30: whoever is asked, the request waits until its own deadline only."""
+    bench = Bench(timeout_ms=600_000)
+    upstream = bench.backend if asked == "backend" else bench.validator
+    upstream.gate = asyncio.Event()
+    async with asyncio.timeout(60):
+        error = await bench.refused(exchange(GOOD, deadline_s=bench.now_s() + 0.01))
+    assert (error.http, bench.failures) == (504, ["deadline"])
+    await bench.auth.aclose()
+
+
+async def test_questions_learn_of_no_identity() -> None:
+    """semantics 28: a question in the background tells nobody who the caller is that made it due."""
+    bench = Bench(jwt=JWT)
+    await bench.pass_in(exchange(GOOD))
+    bench.backend.answer = upstream_error(Code.UNAVAILABLE)
+    for bench.ahead_s in (301.0, 303.0):
+        made = exchange(GOOD)
+        made.metadata.append((b"x-request-id", b"r"))
+        await bench.pass_in(made)
+        assert (b"x-user-id", b"alice") in made.metadata
+    await turns(lambda: len(bench.backend.calls) == 3)
+    assert bench.backend.metadata[1:] == [[(b"x-request-id", b"r")]] * 2
 
 
 async def test_cancelled_request_leaves_the_question_alone() -> None:

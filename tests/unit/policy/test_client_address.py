@@ -91,6 +91,7 @@ def test_behind_a_trusted_proxy(forwarded: bytes, expected: str) -> None:
         pytest.param(b"example.com", id="host-name"),
         pytest.param(b"\xff\xfe", id="not-ascii"),
         pytest.param(b"1" * 70_000, id="very-long"),
+        pytest.param(b"\x0c198.51.100.7", id="form-feed"),
         pytest.param(b"0x7f.1", id="hexadecimal"),
         pytest.param(b"198.51.100.7, " + b"10.1.1.1, " * 100 + b"10.1.1.2", id="more-hops-than-anybody-has"),
     ],
@@ -147,6 +148,14 @@ def test_memory_is_bounded() -> None:
         resolver.resolve(request("10.0.0.1", f"198.{number >> 8 & 255}.{number & 255}.1".encode()))
     assert len(resolver._clients) <= 8192
     assert resolver.resolve(request("203.0.113.9")).address == "203.0.113.9"
+
+
+def test_long_junk_is_not_remembered() -> None:
+    """C13: what is too long for an address takes no room among those that are known."""
+    resolver = ClientAddress(TRUSTED)
+    for number in range(100):
+        resolver.resolve(request("10.0.0.1", b"%d" % number * 100))
+    assert len(resolver._clients) == 1
 
 
 @given(st.binary(max_size=80), st.sampled_from(["10.0.0.1", "203.0.113.9", "::1"]))

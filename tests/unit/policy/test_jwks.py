@@ -169,6 +169,33 @@ async def test_random_key_ids_cause_few_fetches() -> None:
     await issuer.source.aclose()
 
 
+async def test_random_key_ids_wait_for_the_whole_pause() -> None:
+    """J47: at least 30 seconds lie between two fetches that unknown ids cause."""
+    issuer = Issuer()
+    await issuer.start()
+    issuer.clock_s += 29.5
+    assert await issuer.refused(signed_header("a") + b".e30.AAAA") is Reason.UNKNOWN_KEY
+    assert issuer.fetched == 1
+    issuer.clock_s += 0.5
+    assert await issuer.refused(signed_header("b") + b".e30.AAAA") is Reason.UNKNOWN_KEY
+    assert issuer.fetched == 2
+    await issuer.source.aclose()
+
+
+async def test_the_interval_and_an_unknown_key_id_share_one_fetch() -> None:
+    """J46: never two fetches at a time, whatever each is for."""
+    issuer = Issuer()
+    issuer.gate = asyncio.Event()
+    issuer.source.start()
+    await turns(lambda: issuer.fetched == 1)
+    waiting = asyncio.ensure_future(issuer.source.refresh(None))  # noqa: TID251  # awaited below
+    await asyncio.sleep(0)
+    issuer.gate.set()
+    await waiting
+    assert issuer.fetched == 1
+    await issuer.source.aclose()
+
+
 def signed_header(key_id: str) -> bytes:
     return b64(json.dumps({"alg": "RS256", "kid": key_id}))
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from api_gateway.policy import jwks_fetch
 from api_gateway.policy.jwks_fetch import FetchError, JwksLocation, fetch
+from tests.support.virtual_time import run_in_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -151,6 +152,24 @@ async def test_slow_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(FetchError, match="no complete answer"):
         await get(trickle)
+
+
+def test_two_seconds_are_all_there_is() -> None:
+    """J46: for the connection and the answer together."""
+
+    async def scenario() -> float:
+        loop, never = asyncio.get_running_loop(), asyncio.Event()
+        started_s = loop.time()
+
+        async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await never.wait()
+
+        with pytest.raises(FetchError, match="no complete answer"):
+            await get(wait)
+        never.set()
+        return loop.time() - started_s
+
+    assert run_in_virtual_time(scenario()) == pytest.approx(2.0, abs=0.5)
 
 
 async def test_nobody_listens() -> None:

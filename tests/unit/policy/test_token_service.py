@@ -12,7 +12,7 @@ from api_gateway.model.status import Code
 from api_gateway.policy.contracts import VALIDATE_TOKEN
 from tests.support.auth_bench import Bench, token_answer
 from tests.support.auth_upstream import exchange, turns, upstream_error
-from tests.support.token_factory import NOW_S, claims, hs256
+from tests.support.token_factory import NOW_S, b64, claims, hs256
 
 
 async def test_service_tells_who_it_is() -> None:
@@ -73,6 +73,48 @@ async def test_log_detail_holds_no_token() -> None:
     error = await bench.refused(exchange(b"Bearer opaque-token"))
     assert error.log_reason == "rejected: bad token <token>"
     assert "bad token" not in error.message
+
+
+async def test_log_detail_is_short() -> None:
+    """semantics 35, 46: a service that explains at length does not fill the log."""
+    bench = Bench()
+    bench.validator.answer = b"\x22\x88\x27" + b"x" * 5_000
+    error = await bench.refused(exchange(b"Bearer opaque"))
+    assert error.log_reason == "rejected: " + "x" * 200
+
+
+async def test_tokens_are_told_apart_by_all_their_bytes() -> None:
+    """J44: tokens that end alike, or begin alike, are different tokens."""
+    bench = Bench()
+    tail = b"a" * 64
+    for number, token in enumerate((tail, b"x" + tail, tail + b"x"), start=1):
+        await bench.pass_in(exchange(b"Bearer " + token))
+        assert len(bench.validator.calls) == number
+
+
+async def test_open_questions_are_bounded() -> None:
+    """semantics 34, C13: while a thousand tokens are being asked about, one more gets 503."""
+    bench = Bench(timeout_ms=600_000)
+    assert (await bench.refused(exchange())).http == 401  # the method's policy is known from here on
+    bench.validator.gate = asyncio.Event()
+    waiting = [
+        asyncio.ensure_future(bench.pass_in(exchange(b"Bearer %d" % number)))  # noqa: TID251  # gathered below
+        for number in range(1_000)
+    ]
+    await turns(lambda: len(bench.validator.calls) == 1_000)
+    assert (await bench.refused(exchange(b"Bearer one-more"))).http == 503
+    assert bench.failures == ["missing_token", "overloaded"]
+    bench.validator.gate.set()
+    await asyncio.gather(*waiting)
+
+
+@pytest.mark.parametrize("expiry", ["1" + "0" * 400, "-1" + "0" * 400, "1e400", '"soon"', "null"])
+async def test_what_is_no_time_is_no_expiry(expiry: str) -> None:
+    """J28, semantics 34: the service found the token good; its `exp` only shortens how long that is remembered."""
+    bench = Bench()
+    payload = b64(f'{{"exp": {expiry}}}')
+    await bench.pass_in(exchange(b"Bearer " + b".".join((b64('{"alg":"HS256"}'), payload, b"AAAA"))))
+    assert len(bench.validator.calls) == 1
 
 
 async def test_service_answers_are_kept_for_the_cache_ttl() -> None:

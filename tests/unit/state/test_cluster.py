@@ -16,6 +16,7 @@ from api_gateway.state.local import LocalStoreFile
 from api_gateway.state.store import BreakerRecord, StoreError
 from api_gateway.state.window import judge
 from tests.support.redis_server import RedisServer, is_installed
+from tests.support.virtual_time import run_in_virtual_time
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="redis-server is not installed")
 
@@ -175,6 +176,50 @@ async def test_waiting_calls_are_bounded(store: ClusterStore) -> None:
     with pytest.raises(StoreError, match="too many"):
         _ = store.hit(b"k", 1, 0.0)
     assert sum(remaining >= 0 for remaining, _ in await asyncio.gather(*calls)) == 1
+
+
+async def test_calls_beyond_one_batch_travel_at_once(store: ClusterStore) -> None:
+    """semantics 39: the second five hundred wait for the first exchange, not for the next poll."""
+    store._poll_at_s = asyncio.get_running_loop().time() + HOUR_S
+    async with asyncio.timeout(60):
+        verdicts = await asyncio.gather(*(store.hit(b"k", 10, 0.0) for _ in range(1_200)))
+    assert sum(remaining >= 0 for remaining, _ in verdicts) == 10
+
+
+def test_a_server_that_is_away_is_tried_now_and_then(tmp_path: Path) -> None:
+    """D10: it is looked for once or twice a second, not all the time."""
+
+    async def scenario() -> int:
+        attempts = 0
+
+        async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal attempts
+            attempts += 1
+            writer.close()
+
+        with TemporaryDirectory() as directory:
+            async with await asyncio.start_unix_server(hang_up, Path(directory) / "s"):
+                local = LocalStoreFile(tmp_path, max_memory_bytes=1024 * 1024).open(window_s=HOUR_S)
+                store = ClusterStore(f"unix://{directory}/s", local, window_s=HOUR_S, timeout_s=1.0)
+                await store.start()
+                await asyncio.sleep(60)
+                await store.close()
+        return attempts
+
+    assert 30 <= run_in_virtual_time(scenario()) <= 150
+
+
+async def test_generations_from_before_the_start_are_no_news(server: RedisServer, tmp_path: Path) -> None:
+    """design 3: a worker that begins has asked the backends itself; what was announced earlier concerns it no more."""
+    server.command("FLUSHALL")
+    server.command("SET", "api-gateway:generation", "7")
+    local = LocalStoreFile(tmp_path, max_memory_bytes=1024 * 1024).open(window_s=HOUR_S)
+    store = ClusterStore(server.url, local, window_s=HOUR_S, timeout_s=30.0)
+    await store.start()
+    await store.hit(b"k", 2, 0.0)
+    await store.hit(b"k", 2, 0.0)
+    assert store.read_generation() == 0
+    await store.close()
 
 
 async def test_close_fails_what_waits(store: ClusterStore) -> None:
