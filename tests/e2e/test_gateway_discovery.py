@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.backends import Backend, start_backend
-from tests.support.gateway import Client, eventually, serving, start_gateway
+from tests.support.gateway import Answer, Client, eventually, serving, start_gateway
 from tests.support.steady_load import CONNECTIONS, steady_load
 from tests.support.switching_backend import switching_backend
 
@@ -21,8 +21,8 @@ NO_BREAKER = {"circuit_breaker": {"failure_threshold": 1_000}}
 """Five calls that one lost connection takes along would open it."""
 
 
-def send(client: Client, request_id: str) -> int:
-    return client.ask("GET", f"/api/items/{request_id}").status
+def send(client: Client, request_id: str) -> Answer:
+    return client.ask("GET", f"/api/items/{request_id}")
 
 
 @contextmanager

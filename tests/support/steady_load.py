@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.support.gateway import Client
+from tests.support.gateway import Answer, Client, RunningGateway
 
 CONNECTIONS = 8
-Send = Callable[[Client, str], int]
-"""Sends the request with this id and returns the status of its answer."""
+PATIENCE_S = 60.0
+"""Longest wait for what will happen, on however slow a machine."""
+OK = 200
+Send = Callable[[Client, str], Answer]
+"""Sends the request with this id and returns its answer."""
 
 
 @dataclass(slots=True)
@@ -32,12 +35,21 @@ class Outcome:
     """Requests on new connections that ended without a byte: the kernel had accepted them, nobody else."""
     refused: int = 0
     """Connections that could not be made. The client stops then."""
-    slowest_s: float = 0.0
+    others: list[str] = field(default_factory=list)
+    """Answers that are not 200, in full."""
 
     @property
     def answered(self) -> int:
         """Requests that got an answer."""
         return self.statuses.total()
+
+    def assert_all_served(self, gateway: RunningGateway) -> None:
+        """Fail unless every request was answered with 200; then say what else happened, and what the gateway logged."""
+        problems = [*self.lost, *self.turned_away, *self.others, *["refused"] * self.refused]
+        if problems:
+            lines = [line for line in gateway.log() if line["fields"].get("status") != OK]
+            raise AssertionError("\n".join([f"of {self.answered} answers:", *problems, *map(str, lines)]))
+        assert self.answered > 0
 
 
 class SteadyLoad:
@@ -55,7 +67,7 @@ class SteadyLoad:
         for thread in self._threads:
             thread.start()
 
-    def wait_for(self, answers: int, *, timeout_s: float = 20.0) -> None:
+    def wait_for(self, answers: int, *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until so many more answers have come."""
         wanted = self.outcome.answered + answers
         deadline_s = time.monotonic() + timeout_s
@@ -63,7 +75,7 @@ class SteadyLoad:
             assert time.monotonic() < deadline_s, f"only {self.outcome} after {timeout_s} s"
             time.sleep(0.005)
 
-    def join(self, *, timeout_s: float = 20.0) -> Outcome:
+    def join(self, *, timeout_s: float = PATIENCE_S) -> Outcome:
         """Wait for the clients to end by themselves."""
         for thread in self._threads:
             thread.join(timeout_s)
@@ -96,10 +108,9 @@ class SteadyLoad:
 
     def _ask(self, client: Client, request_id: str, *, is_new: bool) -> bool:
         """Send one request; return whether the connection may be used again."""
-        started_s = time.monotonic()
         outcome = self.outcome
         try:
-            status = self._send(client, request_id)
+            answer = self._send(client, request_id)
         except ConnectionRefusedError:
             outcome.refused += 1
             return False
@@ -108,8 +119,9 @@ class SteadyLoad:
             (outcome.turned_away if is_untouched else outcome.lost).append(f"{request_id}: {error!r}")
             return False
         with self._lock:
-            outcome.statuses[status] += 1
-            outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - started_s)
+            outcome.statuses[answer.status] += 1
+            if answer.status != OK:
+                outcome.others.append(f"{request_id}: {answer}")
         return not client.is_closed
 
 

@@ -98,12 +98,14 @@ class Server:
     async def drain(self, timeout_s: float) -> bool:
         """Stop accepting and let what is in flight finish; return whether all did within `timeout_s`.
 
-        Connections the kernel had already accepted for us are served too. What is left at the end is cut off, and
-        cancelled before this returns. When this is cancelled, connections stay as they are.
+        Connections that the kernel or the loop had already accepted for us are served too. What is left at the end is
+        cut off, and cancelled before this returns. When this is cancelled, connections stay as they are.
         """
         self.is_draining = True
         for accepted in self._stop_accepting():
             await self._loop.connect_accepted_socket(self._connection, accepted)
+        # Whom the loop accepted a moment ago only the loop knows of: uvloop calls `connection_made` in its next turn.
+        await asyncio.sleep(0)
         for connection in self._connections:
             connection.drain()
         is_clean = await self._is_emptied(timeout_s)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from api_gateway.deadlines import DeadlineWheel
 from api_gateway.edge.address_share import AddressShare
@@ -190,6 +191,31 @@ async def test_drain_serves_whom_the_kernel_had_accepted() -> None:
         assert await server.drain(5) is True
         for client in (waiting, other):
             assert client.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_drain_serves_whom_the_loop_was_about_to_connect(turns: int) -> None:
+    """P2: between the accept and `connection_made` nobody but the loop knows of a connection.
+
+    It was forgotten there, found the channels of a drained worker closed, and its request answered with 503.
+    """
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        server = Server(SmallApplication(), LIMITS, loop=loop, wheel=DeadlineWheel(loop))
+        listener = listen("127.0.0.1", 0)
+        address = listener.getsockname()
+        await server.start([listener])
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(get())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            assert await server.drain(5) is True
+            client.setblocking(False)
+            assert client.recv(12) == b"HTTP/1.1 200", "answered before the drain ended"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
 
 
 async def test_who_comes_after_the_drain_began_is_refused(served: Served) -> None:
