@@ -43,6 +43,20 @@ class Permit:
             self._policies[index].settle(exchange, now_s)
 
 
+class Refusing:
+    """The policy that admits nobody: put last, it refuses what the others admitted."""
+
+    def __init__(self, refusal: GatewayError) -> None:
+        self._refusal = refusal
+
+    def admit(self, exchange: Exchange, now_s: float) -> Decision:
+        """Refuse."""
+        return self._refusal
+
+    def settle(self, exchange: Exchange, now_s: float) -> None:
+        """Nothing to do: it never admitted anything."""
+
+
 async def abide_by(decision: Decision) -> None:
     """Wait for a decision that comes later. Raises the GatewayError of a refusal."""
     if isinstance(decision, GatewayError):

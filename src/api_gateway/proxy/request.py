@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..model.exchange import Exchange
 from ..model.message import Request, Response
 from ..model.policy import Policy
 from ..model.status import Code
-from ..policy.chain import Permit, abide_by
+from ..policy.chain import Permit, Refusing, abide_by
 from ..policy.client_address import ClientAddress
 from ..routing.path import normalise_path
 from ..routing.route import Route
@@ -51,6 +52,8 @@ class Proxy:
         self._client_address = client_address
         self._endpoints = endpoints
         self._endpoint_paths = frozenset(path for _, path in endpoints)
+        # Of paths that nobody is kept from, nobody is kept from by the wrong method either (semantics 38).
+        self._exempt_paths = frozenset(path for (_, path), endpoint in endpoints.items() if not endpoint.policies)
         self._unmatched_policies = unmatched_policies
         self._respond = respond
         self._forwarded = forwarded
@@ -82,8 +85,7 @@ class Proxy:
                 return self._conclude(exchange, self._operate(exchange))
             route, variables = found
             exchange.route, exchange.service = route.template, route.service
-            exchange.deadline_s = request.started_s + self._timeout_s(request, route)
-            permit = Permit(route.policies)
+            permit = self._permit(exchange, route)
             decision = permit.obtain(exchange, self._clock())
             if not isinstance(decision, GatewayError):
                 return self._forward(exchange, route, permit, variables, decision)
@@ -207,6 +209,8 @@ class Proxy:
         method = "GET" if request.method == "HEAD" else request.method
         endpoint = self._endpoints.get((method, request.path))
         if endpoint is None:
+            if request.path not in self._exempt_paths:
+                await abide_by(Permit(self._unmatched_policies).obtain(exchange, self._clock()))
             allowed = ", ".join(sorted(method for method, path in self._endpoints if path == request.path))
             raise GatewayError(
                 Code.UNIMPLEMENTED,
@@ -227,37 +231,48 @@ class Proxy:
         return response
 
     async def _answer_unmatched(self, exchange: Exchange, error: GatewayError) -> Response:
-        """Answer what has a broken path or matches no route; it counts against the client's limit all the same."""
-        options = self._answer_options(exchange, error)
-        if options is not None:
-            return options
+        """Answer what has a broken path or matches no route; it counts against the client's limit all the same.
+
+        OPTIONS on a known path is told which methods there are (semantics 8), and a preflight what pages may do.
+        Preflights alone never count: browsers send them unasked, a page could not read a 429 to one, and answers cost
+        no more than refusals.
+        """
+        is_options = exchange.request.method == "OPTIONS" and error.http == 405
+        if is_options:
+            preflight = self._answer_preflight(exchange)
+            if preflight is not None:
+                return preflight
         decision = Permit(self._unmatched_policies).obtain(exchange, self._clock())
         if isinstance(decision, GatewayError):
             return self._failure(exchange, None, decision)
         if decision is not None:
             await decision
+        if is_options:
+            return Response(204, [*error.headers, *exchange.response_headers])
         return self._failure(exchange, None, error)
 
-    def _answer_options(self, exchange: Exchange, error: GatewayError) -> Response | None:
-        """Answer OPTIONS where no route does: a preflight, or which methods there are (semantics 8)."""
-        request = exchange.request
-        if request.method != "OPTIONS" or error.http != 405:
-            return None
-        preflight = self._cross_origin.preflight(request) if self._cross_origin is not None else None
+    def _answer_preflight(self, exchange: Exchange) -> Response | None:
+        preflight = self._cross_origin.preflight(exchange.request) if self._cross_origin is not None else None
         if preflight is not None:
             preflight.headers.append((b"x-request-id", exchange.request_id.encode()))
-            return preflight
-        return Response(204, [*error.headers, *exchange.response_headers])
+        return preflight
 
-    def _timeout_s(self, request: Request, route: Route) -> float:
-        """Return the smallest of the route's, the server's and the client's timeouts (semantics 30)."""
-        headers = request.headers
+    def _permit(self, exchange: Exchange, route: Route) -> Permit:
+        """Set the deadline, by the smallest of the route's, the server's and the client's timeouts (semantics 30).
+
+        Returns the permit to obtain. A malformed timeout is refused by its last policy: the request counts against the
+        limit like any other (semantics 32).
+        """
+        headers = exchange.request.headers
         timeout_s = route.timeout_s
-        if b"x-request-timeout" in headers:
-            timeout_s = min(timeout_s, _parse_timeout(headers, b"x-request-timeout", parse_seconds))
-        if b"grpc-timeout" in headers:
-            timeout_s = min(timeout_s, _parse_timeout(headers, b"grpc-timeout", parse_grpc_timeout))
-        return timeout_s
+        policies = route.policies
+        if b"x-request-timeout" in headers or b"grpc-timeout" in headers:
+            try:
+                timeout_s = min(timeout_s, _client_timeout_s(headers))
+            except GatewayError as malformed:
+                policies = (*policies, Refusing(malformed.with_traceback(None)))
+        exchange.deadline_s = exchange.request.started_s + timeout_s
+        return Permit(policies)
 
     def _failure(self, exchange: Exchange, route: Route | None, error: GatewayError) -> Response:
         note_error(exchange, error)
@@ -268,6 +283,15 @@ class Proxy:
     def _unexpected(self, exchange: Exchange, error: Exception) -> GatewayError:
         _log.error("unexpected error", exc_info=error, request_id=exchange.request_id, path=exchange.request.path)
         return GatewayError(Code.INTERNAL, "the gateway failed to handle this request", reason="INTERNAL")
+
+
+def _client_timeout_s(headers: Mapping[bytes, bytes]) -> float:
+    timeout_s = math.inf
+    if b"x-request-timeout" in headers:
+        timeout_s = _parse_timeout(headers, b"x-request-timeout", parse_seconds)
+    if b"grpc-timeout" in headers:
+        timeout_s = min(timeout_s, _parse_timeout(headers, b"grpc-timeout", parse_grpc_timeout))
+    return timeout_s
 
 
 def _parse_timeout(headers: Mapping[bytes, bytes], name: bytes, parse: Callable[[str], float]) -> float:

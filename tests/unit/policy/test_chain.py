@@ -10,7 +10,7 @@ from api_gateway.model.errors import GatewayError
 from api_gateway.model.exchange import Exchange
 from api_gateway.model.policy import Decision
 from api_gateway.model.status import Code
-from api_gateway.policy.chain import Permit, abide_by
+from api_gateway.policy.chain import Permit, Refusing, abide_by
 from tests.support.auth_upstream import exchange
 
 REFUSAL = GatewayError(Code.PERMISSION_DENIED, "no")
@@ -108,3 +108,16 @@ async def test_refusal_is_raised_to_those_who_abide_by_it() -> None:
         await abide_by(REFUSAL)
     assert len(again.traceback) == len(caught.traceback), "a refusal that many share keeps no traceback of the others"
     await abide_by(None)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+async def test_what_refuses_comes_after_all_others(*, later: bool) -> None:
+    """semantics 32: the others are asked first, and hear of the end."""
+    events: list[str] = []
+    guard = Guard("a", events, later=later)
+    guard.gate.set()
+    permit = Permit((guard, Refusing(REFUSAL)))
+    with pytest.raises(GatewayError, match="no"):
+        await abide_by(permit.obtain(exchange(), 1.0))
+    permit.settle(exchange(), 2.0)
+    assert events == ["ask a at 1", "a admits", "tell a at 2"]

@@ -95,14 +95,16 @@ class Whole:
 class Scene:
     """A proxy with the routes of the echo service."""
 
-    def __init__(self, directory: Path, *, cors: CorsSettings | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, cors: CorsSettings | None = None, operator_policies: Sequence[Policy] | None = None
+    ) -> None:
         self.gate, self.operator_gate, self.unmatched_gate = Gate(), Gate(), Gate()
         compiling = Compiling(directory, policies=(self.gate,), service={"timeout_ms": int(SERVICE_TIMEOUT_S * 1000)})
         self.service: FakeService = compiling.service
         self.service.reply = Reply(message=EchoReply(id="i-1").SerializeToString())
         self.listener = Listener()
         self.now_s = STARTED_S
-        endpoint: Endpoint = Status((self.operator_gate,))
+        endpoint: Endpoint = Status((self.operator_gate,) if operator_policies is None else operator_policies)
         self.proxy = Proxy(
             clock=lambda: self.now_s,
             client_address=ClientAddress(()),

@@ -127,7 +127,14 @@ async def test_semantics_30_smallest_deadline_holds(scene: Scene, headers: Heade
 async def test_semantics_30_malformed_timeouts_are_refused(scene: Scene, headers: Headers) -> None:
     response = await scene.ask("GET", "/api/items/1", headers=headers)
     assert (response.status, reason_of(response)) == (400, "INVALID_TIMEOUT")
-    assert (scene.service.calls, scene.gate.admitted) == ([], 0)
+    assert scene.service.calls == []
+    # semantics 32: it counts against the limit, and whoever admitted it hears its end.
+    assert (scene.gate.admitted, scene.gate.settled) == (1, [(400, None)])
+
+
+async def test_semantics_32_policies_come_before_malformed_timeouts(scene: Scene) -> None:
+    scene.gate.error = GatewayError(Code.RESOURCE_EXHAUSTED, "slow down", reason="RATE_LIMITED")
+    assert (await scene.ask("GET", "/api/items/1", headers={b"x-request-timeout": b"soon"})).status == 429
 
 
 # What is refused before the call
@@ -265,10 +272,15 @@ async def test_own_endpoints_answer_with_their_own_policies(scene: Scene, method
     assert scene.exchange.route == "/status"
 
 
-async def test_own_endpoints_refuse_other_methods(scene: Scene) -> None:
+async def test_own_endpoints_refuse_other_methods(scene: Scene, tmp_path: Path) -> None:
     response = await scene.ask("POST", "/status")
     assert (response.status, reason_of(response)) == (405, "METHOD_NOT_ALLOWED")
     assert (b"allow", b"GET") in response.headers
+    # semantics 38: who may ask for it as often as he likes is not counted for the wrong method either, but others are.
+    assert scene.unmatched_gate.admitted == 1
+    open_for_all = Scene(tmp_path, operator_policies=())
+    assert (await open_for_all.ask("POST", "/status")).status == 405
+    assert open_for_all.unmatched_gate.admitted == 0
 
 
 async def test_own_endpoints_may_refuse(scene: Scene) -> None:
@@ -293,6 +305,7 @@ async def test_semantics_8_options_without_cors_tells_the_methods(scene: Scene) 
     response = await scene.ask("OPTIONS", "/api/items/1")
     assert response.status == 204
     assert dict(response.headers)[b"allow"] == b"DELETE, GET, HEAD, OPTIONS, PUT"
+    assert scene.unmatched_gate.admitted == 1, "it counts against the limit"
 
 
 async def test_semantics_8_preflight_is_answered_without_any_policy(tmp_path: Path) -> None:
@@ -300,7 +313,7 @@ async def test_semantics_8_preflight_is_answered_without_any_policy(tmp_path: Pa
     response = await scene.ask("OPTIONS", "/api/items/1", headers=dict(PREFLIGHT))
     assert response.status == 204
     assert dict(response.headers)[b"access-control-allow-origin"] == b"https://app.example"
-    assert (scene.gate.admitted, scene.service.calls) == (0, [])
+    assert (scene.gate.admitted, scene.unmatched_gate.admitted, scene.service.calls) == (0, 0, [])
     assert (await scene.ask("OPTIONS", "/nowhere", headers=dict(PREFLIGHT))).status == 404
 
 
