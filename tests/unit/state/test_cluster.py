@@ -206,7 +206,7 @@ def test_a_server_that_is_away_is_tried_now_and_then(tmp_path: Path) -> None:
                 await store.close()
         return attempts
 
-    assert 30 <= run_in_virtual_time(scenario()) <= 150
+    assert 10 <= run_in_virtual_time(scenario()) <= 150
 
 
 async def test_generations_from_before_the_start_are_no_news(server: RedisServer, tmp_path: Path) -> None:
