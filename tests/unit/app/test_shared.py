@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from api_gateway.app.shared import Shared, SharedState
-from api_gateway.config.settings import Settings
+from api_gateway.config.settings import RateLimitSettings, Settings, StateSettings
+from api_gateway.state.cluster import ClusterStore
 from api_gateway.state.local import LocalStore, LocalStoreFile
 from api_gateway.state.memory import MemoryStore
 from api_gateway.telemetry.log import configure_logging
@@ -49,6 +50,20 @@ async def test_another_worker_is_told_once(shared: Shared, tmp_path: Path) -> No
     assert not state.is_refresh_due()
     await state.aclose()
     file.close()
+
+
+async def test_the_server_of_many_machines_gets_the_time_of_its_section(shared: Shared) -> None:
+    """semantics 39: `state.timeout_ms` bounds each exchange, and `rate_limit.window_seconds` is the window."""
+    settings = shared.settings.model_copy(
+        update={
+            "state": StateSettings(redis_url="unix:///nobody", timeout_ms=70),
+            "rate_limit": RateLimitSettings(window_seconds=7),
+        }
+    )
+    state = SharedState(replace(shared, settings=settings))
+    assert isinstance(state.store, ClusterStore)
+    assert (state.store._link._timeout_s, state.store._window_us) == (0.07, 7_000_000)
+    await state.aclose()
 
 
 async def test_a_store_that_fails_is_told_and_harms_nobody(shared: Shared, tmp_path: Path, capture: Capture) -> None:

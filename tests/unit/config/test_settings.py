@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from api_gateway.config.settings import ServiceSettings, Settings
+from api_gateway.config.settings import CorsSettings, ServiceSettings, Settings
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,12 @@ def test_service_is_named_after_its_key_unless_it_has_a_name() -> None:
         {"services": {"a": {"endpoint": "http://a:1"}, "b": {"endpoint": "http://b:1", "name": "bee"}}}
     )
     assert (settings.service_name("a"), settings.service_name("b")) == ("a", "bee")
+
+
+def test_cors_for_nobodys_origin_is_refused() -> None:
+    """H18: `null` is what every sandboxed page and every local file calls itself."""
+    with pytest.raises(ValidationError, match="every sandboxed page"):
+        CorsSettings(allowed_origins=["https://app.example.com", "null"])
 
 
 def test_cors_with_credentials_names_its_origins() -> None:

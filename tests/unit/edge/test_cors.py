@@ -102,6 +102,14 @@ def test_other_origins_are_told_nothing(origin: str) -> None:
     assert cors(PAGE).preflight(asked("OPTIONS", origin, wants="PUT")) is None
 
 
+@pytest.mark.parametrize("seconds", [0, 5, 86_400])
+def test_preflights_may_be_kept_as_long_as_configured(seconds: int) -> None:
+    policy = Cors(CorsSettings(enabled=True, allowed_origins=[PAGE], max_age_seconds=seconds))
+    answer = policy.preflight(asked("OPTIONS", wants="PUT"))
+    assert answer is not None
+    assert dict(answer.headers)[b"access-control-max-age"] == b"%d" % seconds
+
+
 def test_answer_to_nobodys_origin_varies_too() -> None:
     assert cors(PAGE).headers(asked(origin=None)) == [(b"vary", b"origin")]
 

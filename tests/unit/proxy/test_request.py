@@ -112,6 +112,8 @@ async def test_a_new_table_holds_from_the_next_request_on(scene: Scene) -> None:
         pytest.param({b"grpc-timeout": b"200m"}, 0.2, id="grpc"),
         pytest.param({b"x-request-timeout": b"60"}, 5.0, id="more than allowed"),
         pytest.param({b"x-request-timeout": b"2", b"grpc-timeout": b"1S"}, 1.0, id="the smaller one"),
+        pytest.param({b"x-request-timeout": b"1", b"grpc-timeout": b"2S"}, 1.0, id="whichever it is"),
+        pytest.param({b"grpc-timeout": b"1M"}, 5.0, id="more than allowed, as gRPC has it"),
     ],
 )
 async def test_semantics_30_smallest_deadline_holds(scene: Scene, headers: Headers, timeout_s: float) -> None:

@@ -151,7 +151,9 @@ def test_remembered_places_are_bounded(store: LocalStore) -> None:
 def test_the_whole_file_is_taken_at_once(tmp_path: Path) -> None:
     """semantics 39: a disk that fills up later cannot end a worker in the middle of a request."""
     file = LocalStoreFile(tmp_path, max_memory_bytes=2 * MIB)
-    assert (tmp_path / "data.mdb").stat().st_blocks * 512 >= 2 * MIB
+    made = (tmp_path / "data.mdb").stat()
+    assert made.st_blocks * 512 >= 2 * MIB
+    assert made.st_mode & 0o777 == 0o600
     file.close()
 
 
@@ -282,6 +284,8 @@ def test_two_processes_share_counts(file: LocalStoreFile) -> None:
         child = os.fork()
         if child == 0:
             own = file.open(window_s=WINDOW_S)
+            if own._environment is store._environment:
+                os._exit(255)  # LMDB's handles must not be used on both sides of a fork
             os._exit(count_passed(own, b"k", 100, T0, 200))
         children.append(child)
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]

@@ -10,6 +10,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from api_gateway.state.redis_link import LinkError, RedisLink
+from tests.support.virtual_time import run_in_virtual_time
 
 PATIENCE_S = 30.0
 AT_ONCE_S = 0.05
@@ -103,6 +104,7 @@ async def test_a_broken_connection_is_an_error_of_the_link() -> None:
 
 
 async def test_a_cancelled_exchange_closes_the_connection() -> None:
+    """D10: a reply that nobody read must not be taken for the next command's."""
     async with serving({b"GET": b""}) as server:
         link = RedisLink(server.url, timeout_s=PATIENCE_S)
         await link.connect()
@@ -112,9 +114,26 @@ async def test_a_cancelled_exchange_closes_the_connection() -> None:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
+        assert not link._connection.is_connected
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "redis://127.0.0.1:port"])
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         RedisLink(url, timeout_s=1.0)
+
+
+def test_an_attempt_to_connect_ends_after_two_seconds() -> None:
+    """D10: a server that takes connections and says nothing, not even to the greeting of the client library."""
+
+    async def scenario() -> float:
+        loop = asyncio.get_running_loop()
+        async with serving({b"CLIENT": b"", b"PING": b""}) as server:
+            link = RedisLink(server.url, timeout_s=0.05)
+            started_s = loop.time()
+            async with asyncio.timeout(3_600):
+                with pytest.raises(LinkError):
+                    await link.connect()
+            return loop.time() - started_s
+
+    assert run_in_virtual_time(scenario()) <= 3.0

@@ -45,6 +45,16 @@ def sent(
 ALWAYS: Pairs = [(b"x-forwarded-for", b"192.0.2.7"), (b"x-forwarded-proto", b"http")]
 
 
+def test_semantics_27_backends_learn_of_the_client_behind_the_proxy() -> None:
+    """semantics 37: the address that limits count by, not the one that holds the connection."""
+    request = Request(
+        method="GET", path="/", query="", headers={}, repeated=frozenset(), body=None, peer="10.0.0.1", started_s=0.0
+    )
+    exchange = Exchange(request)
+    exchange.client_address = "192.0.2.7"
+    assert request_metadata(exchange, ForwardedHeaders())[0] == (b"x-forwarded-for", b"192.0.2.7")
+
+
 @pytest.mark.parametrize(
     ("headers", "added"),
     [
