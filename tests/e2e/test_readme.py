@@ -16,6 +16,14 @@ from tests.support.processes import ROOT
 
 MARKED = re.compile(r"^<!-- runs ?([^\n]*?) ?-->\n```shell\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATIENCE_S = 60.0
+TOLD_BY_METRICS = (
+    'api_gateway_circuit_breaker_state_changes_total{from="closed",service="user-service",to="open"} 1.0\n',
+    'api_gateway_circuit_breaker_state_changes_total{from="open",service="user-service",to="half_open"} 1.0\n',
+    'api_gateway_circuit_breaker_state_changes_total{from="half_open",service="user-service",to="closed"} 1.0\n',
+    'api_gateway_circuit_breaker_state{service="user-service"} 0.0\n',
+    'gateway_rate_limit_exceeded_total{route="/api/login"} 1.0\n',
+)
+"""What `/metrics`, the last block's, shows of the guards at work in the blocks before: the breaker did close again."""
 
 
 class Block(NamedTuple):
@@ -72,6 +80,8 @@ def test_lines_for_the_demo(options: tuple[str, ...]) -> None:
             for reason in re.findall(r'"reason": "(\w+)"', block.text):
                 assert f'"reason":"{reason}"' in done.stdout
             assert len(block.statuses) == block.text.count("curl -i")
+            if "/metrics" in block.text:
+                assert [line for line in TOLD_BY_METRICS if line not in done.stdout] == []
 
 
 def test_lines_for_a_backend_of_ones_own(grpcio_backend: Backend) -> None:

@@ -194,7 +194,8 @@ def test_finished_requests_reach_the_recorder(metrics: Metrics, capture: Capture
 
 
 def test_auth_counts_reasons_and_logs_fetches(metrics: Metrics, capture: Capture) -> None:
-    listener = AuthReports(metrics, lambda: 100.0, Tracing(Sampling(0.0))).listener()
+    moments_s = iter((100.0, 130.0))
+    listener = AuthReports(metrics, lambda: next(moments_s), Tracing(Sampling(0.0))).listener()
     listener.on_failure(Reason.EXPIRED)
     listener.on_key_fetch(KeyFetch(True, "", ("key 1 left out: unknown kty",)))
     listener.on_key_fetch(KeyFetch(False, "timeout"))

@@ -88,7 +88,26 @@ async def test_guards_are_those_of_the_settings(demo: DemoServers, tmp_path: Pat
         assert (await scene.client.post("/admin/refresh-routes")).status_code == 401
         assert (await scene.get("/nowhere")).status_code == 404
         assert (await scene.get("/api/users/1")).status_code == 429
-        assert (await scene.get("/health/live")).status_code == 200
+        assert (await scene.get("/nowhere")).status_code == 429
+        assert (await scene.client.post("/admin/refresh-routes")).status_code == 429
+        for path in ("/health", "/health/live", "/health/ready", "/metrics"):
+            exempt = await scene.get(path)
+            assert (exempt.status_code, "ratelimit-limit" in exempt.headers) == (200, False)
+
+
+async def test_clients_behind_a_trusted_proxy_are_told_apart(demo: DemoServers, tmp_path: Path) -> None:
+    """semantics 32, 37: the client's address is found first, and the limit counts by it."""
+    limit = {"enabled": True, "requests_per_minute": 1}
+    proxies = ["127.0.0.0/8"]
+    async with running(tmp_path, users(demo), rate_limit=limit, trusted_proxies=proxies) as scene:
+        for address, status in (
+            ("192.0.2.1", 200),
+            ("192.0.2.2", 200),
+            ("192.0.2.1", 429),
+            ("10.0.0.1, 192.0.2.1", 429),
+        ):
+            answer = await scene.get("/api/users/1", **{"x-forwarded-for": address})
+            assert answer.status_code == status
 
 
 async def test_admin_is_for_admins(tmp_path: Path) -> None:

@@ -77,11 +77,14 @@ class Status:
 class Whole:
     """A body that is there. Implements `model.message.Body`."""
 
-    def __init__(self, data: bytes, *, later: bool = False) -> None:
+    def __init__(self, data: bytes, deadlines: list[float], *, later: bool = False) -> None:
+        """`deadlines` takes those of its readers."""
         self._data = data
+        self._deadlines = deadlines
         self._later = later
 
     def read(self, limit_bytes: int, deadline_s: float = math.inf) -> bytes | Awaitable[bytes]:
+        self._deadlines.append(deadline_s)
         return self._arrive() if self._later else self._data
 
     async def _arrive(self) -> bytes:
@@ -103,6 +106,7 @@ class Scene:
         self.service: FakeService = compiling.service
         self.service.reply = Reply(message=EchoReply(id="i-1").SerializeToString())
         self.listener = Listener()
+        self.body_deadlines: list[float] = []
         self.now_s = STARTED_S
         endpoint: Endpoint = Status((self.operator_gate,) if operator_policies is None else operator_policies)
         self.proxy = Proxy(
@@ -130,7 +134,7 @@ class Scene:
                 query=query,
                 headers=headers or {},
                 repeated=frozenset(),
-                body=Whole(body, later=True) if body is not None else None,
+                body=Whole(body, self.body_deadlines, later=True) if body is not None else None,
                 peer="192.0.2.7",
                 started_s=STARTED_S,
             )

@@ -53,6 +53,17 @@ async def test_the_body_is_waited_for(scene: Scene) -> None:
     assert ItemRequest.FromString(scene.service.calls[0].message) == ItemRequest(id="i-9", tags=["a"])
 
 
+async def test_semantics_30_the_body_is_waited_for_until_the_deadline(scene: Scene) -> None:
+    await scene.ask("POST", "/api/items", headers={b"x-request-timeout": b"2"}, body=b"{}")
+    assert scene.body_deadlines == [STARTED_S + 2.0]
+
+
+async def test_semantics_9_all_see_one_path(scene: Scene) -> None:
+    """R6: whatever spelling the client chose, logs and limits get the one that was matched."""
+    assert (await scene.ask("GET", "/%61pi/items/%69-1")).status == 200
+    assert scene.exchange.request.path == "/api/items/i-1"
+
+
 async def test_semantics_29_metadata_comes_back_and_may_choose_the_status(scene: Scene) -> None:
     scene.service.reply = Reply(headers=[(b"x-http-code", b"201"), (b"x-rate", b"1")], trailers=[(b"x-late", b"2")])
     response = await scene.ask("POST", "/api/items", body=b"{}")

@@ -8,6 +8,7 @@ import orjson
 from api_gateway.model.errors import GatewayError, Source
 from api_gateway.model.message import Response
 from api_gateway.model.status import Code
+from api_gateway.transcoding.streaming import StreamedAnswer
 from tests.support.gen.echo_pb2 import EchoReply
 from tests.unit.proxy.scene import Scene
 
@@ -43,3 +44,20 @@ async def test_semantics_24_failure_after_it_is_the_last_line(scene: Scene) -> N
     assert orjson.loads(last)["error"]["message"] == "changed meanwhile"
     assert (scene.exchange.status, scene.exchange.grpc_code) == (200, Code.ABORTED)
     assert len(scene.gate.settled) == 1
+
+
+async def test_semantics_40_a_client_that_leaves_a_stream_is_nobodys_failure(scene: Scene) -> None:
+    """Nor is it a success: breakers learn nothing from it."""
+    scene.service.messages = [EchoReply(index=index).SerializeToString() for index in (1, 2)]
+    response = await scene.ask("GET", "/echo/v1/stream")
+    assert isinstance(response.stream, StreamedAnswer)
+    await anext(response.stream)
+    await response.stream.aclose()
+    assert (scene.exchange.error_reason, scene.gate.settled) == ("CLIENT_GONE", [(200, None)])
+
+
+async def test_semantics_40_a_stream_of_requests_is_told_of_at_its_end(scene: Scene) -> None:
+    """So that its success closes a breaker, and its trial gives its place back."""
+    scene.service.messages = [EchoReply(id="all").SerializeToString()]
+    response = await scene.ask("POST", "/echo/v1/collect", body=b'{"text": "a"}\n')
+    assert (response.status, scene.gate.settled) == (200, [(200, Code.OK)])

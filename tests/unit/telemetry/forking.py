@@ -44,6 +44,7 @@ def count(directory: Path, requests: int) -> None:
     metrics.route("/api/users/:id", "GET", metrics.calls("users", "users.Users/Get"))
     metrics.in_flight = 2
     metrics.active_connections("users").set(3)
+    metrics.show_breaker("users", "half_open")
     metrics.show_plan("users", routes=requests, conflicts=0, unmapped=0)
     for _ in range(requests):
         metrics.record(finished(route="/api/users/:id", duration_s=0.25, grpc_code=0))

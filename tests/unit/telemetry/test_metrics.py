@@ -109,6 +109,11 @@ def test_metrics_told_by_others(metrics: Metrics) -> None:
     assert page_of(metrics, 160.0).value("api_gateway_event_loop_lag_seconds") == 0
 
 
+def test_alarms_begin_at_zero(metrics: Metrics) -> None:
+    """semantics 39: the first request that could not be counted is a rise, and no series that begins with it."""
+    assert page_of(metrics).value("api_gateway_rate_limit_store_errors_total") == 0
+
+
 def test_gauge_of_connections_keeps_its_name(metrics: Metrics) -> None:
     """The product fixes a gauge whose name ends like a counter's."""
     metrics.active_connections("users").set(1)
@@ -257,6 +262,7 @@ def test_counts_of_all_workers_and_of_those_that_ended(tmp_path: Path) -> None:
     assert after.value("api_gateway_workers") == 2
     assert after.value("api_gateway_requests_in_flight") == 4
     assert after.value("api_gateway_active_connections_total", service="users") == 6
+    assert before.value("api_gateway_circuit_breaker_state", service="users") == 1
     assert before.value("api_gateway_routes", service="users") == 100
     assert after.value("api_gateway_routes", service="users") == 10
 
