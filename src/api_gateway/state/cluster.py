@@ -1,13 +1,14 @@
 """The store of several machines: windows and the generation number in Redis or Valkey, breakers on each machine.
 
 All calls made while one exchange with the server is under way travel together in the next one. A server that breaks
-off, refuses the login or does not answer in time is down: from then on every call fails at once, so that requests never
-wait for it, while one task tries to reach it again.
+off, refuses the login, does not answer in time or says that it cannot work (a replica, out of memory, loading) is down:
+from then on every call fails at once, so that requests never wait for it, while one task tries to count with it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from hashlib import sha1
@@ -58,6 +59,8 @@ _HIT_SCRIPT_SHA: Final = sha1(_HIT_SCRIPT, usedforsecurity=False).hexdigest()
 
 _KEY_PREFIX: Final = "api-gateway"
 _GENERATION_KEY: Final = f"{_KEY_PREFIX}:generation"
+_PROBE_LIMIT: Final = 1_000_000_000
+"""Never reached, so that every probe writes: a replica and a full server still read."""
 _POLL_S: Final = 1.0
 """How often the generation number is read, and a silent server noticed."""
 _MAX_BATCH: Final = 500
@@ -84,6 +87,7 @@ class ClusterStore:
         self._window_us = int(window_s * 1_000_000)
         # The window's length is part of the name: counts of another length could not be continued.
         self._key_prefix = f"{_KEY_PREFIX}:window:{window_s:g}:".encode()
+        self._probe: Command = ("EVAL", _HIT_SCRIPT, 1, f"{_KEY_PREFIX}:probe", _PROBE_LIMIT, self._window_us)
         self._calls: list[_Call] = []
         self._has_calls = asyncio.Event()
         self._trouble = "not connected yet"
@@ -157,18 +161,24 @@ class ClusterStore:
 
     async def _keep(self, first_attempt: asyncio.Event) -> None:
         """Stay connected and exchange calls, for ever."""
+        clock = asyncio.get_running_loop().time
         backoff_s = 0.0
+        connected_s = math.inf
         try:
             while True:
                 try:
-                    await self._link.connect()
+                    await self._link.connect(self._probe)
+                    connected_s = clock()
                     self._trouble = ""
                     first_attempt.set()
                     while True:
                         await self._exchange_next()
-                        backoff_s = 0.0
                 except LinkError as error:
                     self._fail_all(str(error))
+                # A server that passes the probe and fails on the next call must not be asked again without a pause.
+                if clock() - connected_s > _MAX_BACKOFF_S:
+                    backoff_s = 0.0
+                connected_s = math.inf
                 first_attempt.set()
                 await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311  # spread, not secret
                 backoff_s = min(max(2 * backoff_s, _MIN_BACKOFF_S), _MAX_BACKOFF_S)
@@ -232,9 +242,11 @@ class ClusterStore:
         return generation
 
 
-def _decode_verdict(reply: list[int]) -> Verdict:
-    remaining, microseconds = reply
-    return remaining, microseconds / 1_000_000
+def _decode_verdict(reply: object) -> Verdict:
+    match reply:
+        case [int(remaining), int(microseconds)]:
+            return remaining, microseconds / 1_000_000
+    raise TypeError(f"two numbers were expected, not {type(reply).__name__}")
 
 
 def _answer(call: _Call, reply: object) -> None:
@@ -245,7 +257,7 @@ def _answer(call: _Call, reply: object) -> None:
         return
     try:
         call.result.set_result(call.decode(reply))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         _fail(call, StoreError(f"unexpected reply: {error}"))
 
 

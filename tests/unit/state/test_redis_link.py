@@ -80,6 +80,43 @@ async def test_a_server_that_refuses_the_ping_is_no_server() -> None:
             await RedisLink(server.url, timeout_s=PATIENCE_S).connect()
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *(f"{code} no" for code in ("READONLY", "OOM", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "NOAUTH")),
+        *(f"{code} no" for code in ("WRONGPASS", "NOPERM", "BUSY", "CLUSTERDOWN", "CROSSSLOT", "TRYAGAIN", "NEWCODE")),
+        "MOVED 3999 127.0.0.1:6381",
+        "ASK 3999 127.0.0.1:6381",
+        "MOVED",
+        "ERR max number of clients reached",
+        "ERR Error running script (call to f_1): @user_script:31: @user_script: 31: -READONLY no",
+    ],
+)
+async def test_a_server_that_works_for_nobody_is_out_of_order(refusal: str) -> None:
+    """D10: the connection is given up, for a better server may be behind the name by now."""
+    async with serving({b"EVALSHA": f"-{refusal}\r\n".encode()}) as server:
+        link = RedisLink(server.url, timeout_s=PATIENCE_S)
+        await link.connect()
+        with pytest.raises(LinkError) as caught:
+            await link.exchange([("EVALSHA", "x"), ("GET", "k")])
+        assert refusal.startswith(("ERR", "MOVED", "ASK")) or refusal in str(caught.value)
+        # What the probe says counts too, whatever it says.
+        with pytest.raises(LinkError):
+            await link.connect(("EVALSHA", "x"))
+
+
+@pytest.mark.parametrize("refusal", ["ERR no", "WRONGTYPE no", "NOSCRIPT no", "ERR @user_script: 9: -WRONGTYPE no"])
+async def test_a_refusal_of_one_command_is_its_own(refusal: str) -> None:
+    async with serving({b"EVALSHA": f"-{refusal}\r\n".encode(), b"GET": b":1\r\n"}) as server:
+        link = RedisLink(server.url, timeout_s=PATIENCE_S)
+        await link.connect()
+        refused, found = await link.exchange([("EVALSHA", "x"), ("GET", "k")])
+        assert isinstance(refused, ResponseError)
+        assert found == 1
+        with pytest.raises(LinkError, match="EVALSHA was refused"):
+            await link.connect(("EVALSHA", "x"))
+
+
 async def test_a_reply_too_late_closes_the_connection() -> None:
     async with serving({b"GET": b""}) as server:
         link = RedisLink(server.url, timeout_s=PATIENCE_S)
@@ -94,8 +131,10 @@ async def test_a_reply_too_late_closes_the_connection() -> None:
         await link.close()
 
 
-async def test_a_broken_connection_is_an_error_of_the_link() -> None:
-    async with serving({b"GET": b"?junk\r\n"}) as server:
+@pytest.mark.parametrize("junk", [b"?junk\r\n", b":x\r\n", b"$x\r\n", b"*x\r\n", b"-MOVED x\r\n", b"*1\r\n" * 3000])
+async def test_junk_is_an_error_of_the_link(junk: bytes) -> None:
+    """D10: whatever redis-py makes of it: ValueError, RecursionError and all."""
+    async with serving({b"GET": junk}) as server:
         link = RedisLink(server.url, timeout_s=PATIENCE_S)
         await link.connect()
         with pytest.raises(LinkError):
