@@ -16,7 +16,6 @@ from tests.support.switching_backend import switching_backend
 EXTRA_ROUTE = "/api/extra-items/7"
 PROBES = 20
 """Requests on connections of their own: so many that each of two workers has some."""
-FOLLOW_S = 2.0
 NO_BREAKER = {"circuit_breaker": {"failure_threshold": 1_000}}
 """Five calls that one lost connection takes along would open it."""
 
@@ -120,7 +119,10 @@ def test_a_service_down_at_start_is_found_when_it_comes_up(grpcio_backend: Backe
 
 
 def test_refresh_tells_what_changed_and_all_workers_follow() -> None:
-    """semantics 43: on demand, without any connection being lost; the worker that was not asked follows within 2 s."""
+    """semantics 43: on demand, without any connection being lost; the worker that was not asked follows.
+
+    Not by its own next round, which is minutes away: every second it looks whether another worker was asked.
+    """
     with (
         switching_backend() as backend,
         start_gateway(serving(backend.endpoint), "--workers", "2") as gateway,
@@ -139,7 +141,6 @@ def test_refresh_tells_what_changed_and_all_workers_follow() -> None:
         eventually(
             lambda: {gateway.get(EXTRA_ROUTE).status for _ in range(PROBES)} == {501},
             "both workers have the route",
-            timeout_s=FOLLOW_S,
         )
 
         backend.offer([])

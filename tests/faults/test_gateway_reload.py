@@ -9,7 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.support.backends import Backend
-from tests.support.gateway import Answer, Client, RunningGateway, eventually, is_refused, serving, start_gateway
+from tests.support.gateway import (
+    Answer,
+    Client,
+    RunningGateway,
+    eventually,
+    is_refused,
+    serving_patiently,
+    start_gateway,
+)
 from tests.support.gen.echo_control_pb2 import STARTED
 from tests.support.steady_load import steady_load
 
@@ -25,7 +33,7 @@ def send(client: Client, request_id: str) -> Answer:
 def with_route(backend: Backend, path: str, **sections: Any) -> dict[str, Any]:
     """Return a configuration that serves `Probe`, which has no route of its own, at a path."""
     override = {"grpc_method": "tests.echo.EchoService/Probe", "http_path": path, "http_method": "GET"}
-    return serving(backend.endpoint, route_overrides=[override], **sections)
+    return serving_patiently(backend.endpoint, route_overrides=[override], **sections)
 
 
 def reload(gateway: RunningGateway) -> None:
@@ -69,9 +77,9 @@ def test_a_wrong_configuration_keeps_the_workers(grpcio_backend: Backend) -> Non
 
 
 def test_a_reload_takes_the_new_number_of_workers(grpcio_backend: Backend) -> None:
-    config = serving(grpcio_backend.endpoint, server={"workers": 2})
+    config = serving_patiently(grpcio_backend.endpoint, server={"workers": 2})
     with start_gateway(config) as gateway:
-        gateway.write_config(serving(grpcio_backend.endpoint, server={"workers": 3, "host": "127.0.0.2"}))
+        gateway.write_config(serving_patiently(grpcio_backend.endpoint, server={"workers": 3, "host": "127.0.0.2"}))
         reload(gateway)
         eventually(lambda: len(gateway.worker_pids()) == 3, "three workers")
         assert gateway.wait_for_event("a changed setting needs a restart")["setting"] == "server.host"
@@ -80,7 +88,10 @@ def test_a_reload_takes_the_new_number_of_workers(grpcio_backend: Backend) -> No
 
 def test_a_shutdown_does_not_wait_for_a_reload(grpcio_backend: Backend) -> None:
     """An old worker that still drains must not keep SIGTERM from being heard."""
-    with start_gateway(serving(grpcio_backend.endpoint), "--workers", "2") as gateway, Client(gateway.port) as client:
+    with (
+        start_gateway(serving_patiently(grpcio_backend.endpoint), "--workers", "2") as gateway,
+        Client(gateway.port) as client,
+    ):
         assert client.ask("GET", "/health/live").status == 200
         gateway.process.send_signal(signal.SIGHUP)
         gateway.wait_for_event("configuration reloaded")
@@ -90,7 +101,7 @@ def test_a_shutdown_does_not_wait_for_a_reload(grpcio_backend: Backend) -> None:
 
 def test_workers_come_and_go_on_request(grpcio_backend: Backend) -> None:
     """TTIN and TTOU, under load."""
-    with start_gateway(serving(grpcio_backend.endpoint), "--workers", "2") as gateway:
+    with start_gateway(serving_patiently(grpcio_backend.endpoint), "--workers", "2") as gateway:
         with steady_load(gateway.port, send, stops_when_refused=False) as load:
             for number, count in ((signal.SIGTTIN, 3), (signal.SIGTTOU, 2), (signal.SIGTTOU, 1)):
                 gateway.process.send_signal(number)
@@ -102,7 +113,7 @@ def test_workers_come_and_go_on_request(grpcio_backend: Backend) -> None:
 
 def test_a_worker_that_is_sent_away_drains_however_often_it_is_told_to(grpcio_backend: Backend) -> None:
     """The arbiter repeats SIGTERM every second while there are too many workers: that is no impatience."""
-    with start_gateway(serving(grpcio_backend.endpoint), "--workers", "2") as gateway:
+    with start_gateway(serving_patiently(grpcio_backend.endpoint), "--workers", "2") as gateway:
         eventually(lambda: gateway.metric("api_gateway_workers") == 2, "both workers serve")
 
         def ask(number: int) -> int:
@@ -120,7 +131,7 @@ def test_a_worker_that_is_sent_away_drains_however_often_it_is_told_to(grpcio_ba
 
 def test_a_new_version_takes_over_without_a_gap(grpcio_backend: Backend) -> None:
     """P2: SIGUSR2 starts a successor on the same listeners; the old one then drains, and nobody is refused."""
-    with start_gateway(serving(grpcio_backend.endpoint, admin={"port": 0}), "--workers", "2") as gateway:
+    with start_gateway(serving_patiently(grpcio_backend.endpoint, admin={"port": 0}), "--workers", "2") as gateway:
         with steady_load(gateway.port, send, stops_when_refused=False) as load:
             load.wait_for(40)
             gateway.process.send_signal(signal.SIGUSR2)
@@ -147,7 +158,7 @@ def successor(gateway: RunningGateway) -> int:
 
 
 def test_one_process_alone_survives_signals_it_cannot_obey(grpcio_backend: Backend) -> None:
-    with start_gateway(serving(grpcio_backend.endpoint)) as gateway:
+    with start_gateway(serving_patiently(grpcio_backend.endpoint)) as gateway:
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             gateway.process.send_signal(number)
         for name in ("SIGHUP", "SIGUSR2"):

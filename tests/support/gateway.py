@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import socket
 import tempfile
 import time
@@ -21,6 +22,7 @@ from tests.support.processes import ChildProcess, Ready, python_command, python_
 TIMEOUT_S = 60.0
 """Longest wait for anything that will happen. Generous, because tests share the machine with other tests."""
 POLL_S = 0.02
+LONGER_THAN_ANY_TEST_MS = 600_000
 
 Config = Mapping[str, Any]
 Labels = Mapping[str, str]
@@ -90,6 +92,11 @@ class Client:
             headers={name.lower(): value for name, value in response.getheaders()},
             body=content,
         )
+
+    def is_ended(self) -> bool:
+        """Whether the server has closed the connection since the last answer: no request may go there any more."""
+        connected = self._connection.sock
+        return connected is not None and bool(select.select([connected], [], [], 0)[0])
 
     def close(self) -> None:
         """Close the connection."""
@@ -179,6 +186,14 @@ def serving(endpoint: str, *, key: str = "echo", **sections: Any) -> dict[str, A
     """Return a configuration with one service; `service` adds to its own section, all others stand beside it."""
     service = {"endpoint": endpoint, **sections.pop("service", {})}
     return {"services": {key: service}, **sections}
+
+
+def serving_patiently(endpoint: str, **sections: Any) -> dict[str, Any]:
+    """Return such a configuration in which nothing ends by a deadline before a test fails, however slow the machine."""
+    times = ("request_timeout_ms", "idle_timeout_ms", "drain_timeout_ms")
+    server = {**dict.fromkeys(times, LONGER_THAN_ANY_TEST_MS), **sections.pop("server", {})}
+    service = {"timeout_ms": LONGER_THAN_ANY_TEST_MS, **sections.pop("service", {})}
+    return serving(endpoint, service=service, server=server, **sections)
 
 
 def eventually(holds: Callable[[], object], what: str, *, timeout_s: float = TIMEOUT_S) -> None:

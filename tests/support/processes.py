@@ -20,10 +20,10 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder."""
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 120.0
 """Longest start. Generous, because tests share the machine with other tests."""
-STOP_TIMEOUT_S = 30.0
-"""How long a child may take to stop by itself before it is killed."""
+STOP_TIMEOUT_S = 90.0
+"""How long a child may take to stop by itself before it is killed. Generous, too."""
 MAX_LINES = 20_000
 """Most lines kept of one stream; the oldest go first."""
 

@@ -1,6 +1,7 @@
 """Well-behaved HTTP/1.1 clients at a steady rate, which tell apart what a stopping gateway may and may not do.
 
-Each has one keep-alive connection, honours `connection: close`, and never repeats a request.
+Each has one keep-alive connection, honours `connection: close`, uses no connection that has been closed meanwhile, and
+never repeats a request.
 """
 
 from __future__ import annotations
@@ -95,6 +96,9 @@ class SteadyLoad:
         while not self._is_over.wait(max(0.0, due_s - time.monotonic())):
             due_s += self._interval_s
             count += 1
+            if client is not None and client.is_ended():
+                client.close()
+                client = None
             is_new = client is None
             client = client or Client(self._port)
             if self._ask(client, f"{number}-{count}", is_new=is_new):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 
-from tests.support.virtual_time import TURN_S, run_in_virtual_time
+from tests.support.virtual_time import TURN_S, Loopback, run_in_virtual_time
 
 
 def test_an_hour_takes_no_time() -> None:
@@ -74,3 +76,23 @@ def test_sockets_come_before_the_jump() -> None:
             return answer
 
     assert run_in_virtual_time(talk()) == b"hi"
+
+
+def test_what_was_sent_has_arrived_before_the_jump() -> None:
+    loopback = Loopback()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        for _ in range(20):
+            with socket.socket() as client:
+                client.setblocking(False)
+                client.connect_ex(server.getsockname())
+                loopback.settle()
+                server.accept()[0].close()
+    loopback.close()
+
+
+def test_the_thread_may_run_anywhere_afterwards() -> None:
+    if hasattr(os, "sched_getaffinity"):
+        before = os.sched_getaffinity(0)
+        run_in_virtual_time(asyncio.sleep(1))
+        assert os.sched_getaffinity(0) == before
