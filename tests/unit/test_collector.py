@@ -34,10 +34,10 @@ async def test_without_an_endpoint_nothing_is_recorded(tmp_path: Path) -> None:
 
 
 async def test_unreachable_collector_does_not_hold_the_end(tmp_path: Path) -> None:
-    made = collector(tmp_path, tempo_endpoint="http://127.0.0.1:1", otlp_timeout_secs=5)
+    """What one export may take is far longer than this test."""
+    made = collector(tmp_path, tempo_endpoint="http://127.0.0.1:1", otlp_timeout_secs=3_600)
     made.start()
     assert made.recorder is not None
     made.recorder.request_ended(finished())
-    began_s = asyncio.get_running_loop().time()
-    await made.aclose(0.05)
-    assert asyncio.get_running_loop().time() - began_s < 2
+    async with asyncio.timeout(60):
+        await made.aclose(0.05)
