@@ -12,7 +12,7 @@ from . import __version__
 from .config.settings import ObservabilitySettings
 from .deadlines import DeadlineWheel
 from .grpc.channel import Channel
-from .grpc.connectivity import ChannelObserver, ChannelOptions
+from .grpc.connectivity import ChannelOptions, SilentObserver
 from .grpc.target import parse_target
 from .model.message import HeaderList
 from .model.upstream import UnaryReply
@@ -107,7 +107,7 @@ def _channel(
         ),
         loop=loop,
         wheel=wheel,
-        observer=_Silence(),
+        observer=SilentObserver(),  # the exporter tells of what matters
     )
 
 
@@ -166,41 +166,6 @@ class _ExportReports:
         self._metrics.dropped_spans(reason).add(spans)
 
 
-class _Silence:
-    """Hears what happens to the collector's connections and says nothing: the exporter tells of what matters."""
-
-    def connections_changed(self, count: int) -> None:
-        """Do nothing."""
-
-    def connected(self) -> None:
-        """Do nothing."""
-
-    def disconnected(self, reason: str) -> None:
-        """Do nothing."""
-
-    def replaced(self, reason: str) -> None:
-        """Do nothing."""
-
-    def connect_failed(self, reason: str, retry_in_s: float) -> None:
-        """Do nothing."""
-
-    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
-        """Do nothing."""
-
-    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
-        """Do nothing."""
-
-    def warned(self, reason: str) -> None:
-        """Do nothing."""
-
-    def retried(self, result: str) -> None:
-        """Do nothing."""
-
-    def call_waited(self, waited_s: float) -> None:
-        """Do nothing."""
-
-
 if TYPE_CHECKING:
     _channel_shape: type[CollectorChannel] = _PatientChannel
     _listener: type[ExportListener] = _ExportReports
-    _observer: type[ChannelObserver] = _Silence

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.backends import Backend
-from tests.support.gateway import RunningGateway, eventually, serving, start_gateway
-from tests.support.otlp_receiver import ReceivedSpan, Receiver, start_receiver
+from tests.support.gateway import TIMEOUT_S, RunningGateway, eventually
+from tests.support.otlp_receiver import ReceivedSpan, Receiver
 
 UNARY, STREAM = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"
 
 
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    """One receiver for all tests."""
-    with start_receiver() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def gateway(grpcio_backend: Backend, receiver: Receiver) -> Iterator[RunningGateway]:
-    """A gateway that records everything."""
-    section = {"tempo_endpoint": receiver.endpoint, "export_interval_ms": 100}
-    with start_gateway(serving(grpcio_backend.endpoint, observability=section)) as started:
-        started.wait_until_routed("/api/items/1")
-        yield started
+@pytest.fixture
+def gateway(traced_gateway: RunningGateway) -> RunningGateway:
+    return traced_gateway
 
 
 def begin(gateway: RunningGateway, path: str, trace_id: str, **behaviour: int) -> http.client.HTTPConnection:
     """Ask for something that takes long."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=TIMEOUT_S)
     headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01", "content-type": "application/json"}
     connection.request("POST", path, json.dumps({"id": trace_id, "behaviour": behaviour}), headers)
     return connection

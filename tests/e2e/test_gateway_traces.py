@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from tests.support.backends import Backend
 from tests.support.certificates import write_certificates
-from tests.support.gateway import Client, RunningGateway, eventually, serving, start_gateway
+from tests.support.gateway import Client, RunningGateway, eventually, observed, serving, start_gateway
 from tests.support.otlp_receiver import CLIENT, SERVER, ReceivedSpan, Receiver, start_receiver, trace_service_pb2
 from tests.support.processes import start_python
 
@@ -28,24 +27,9 @@ REQUESTS_EACH = int(os.environ.get("TRACED_REQUESTS", "1000")) // CONNECTIONS
 """`make traces` asks for 10,000 in all."""
 
 
-def observed(endpoint: str, **more: Any) -> dict[str, Any]:
-    """Return the section that exports to an endpoint."""
-    return {"observability": {"tempo_endpoint": endpoint, "export_interval_ms": 100, **more}}
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    """One receiver for all tests that keep to their own traces."""
-    with start_receiver() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def gateway(grpcio_backend: Backend, receiver: Receiver) -> Iterator[RunningGateway]:
-    """A gateway that records everything."""
-    with start_gateway(serving(grpcio_backend.endpoint, **observed(receiver.endpoint))) as started:
-        started.wait_until_routed("/api/items/1")
-        yield started
+@pytest.fixture
+def gateway(traced_gateway: RunningGateway) -> RunningGateway:
+    return traced_gateway
 
 
 def new_trace(number: int) -> tuple[str, dict[str, str]]:

@@ -196,6 +196,11 @@ def serving_patiently(endpoint: str, **sections: Any) -> dict[str, Any]:
     return serving(endpoint, service=service, server=server, **sections)
 
 
+def observed(endpoint: str, **more: Any) -> dict[str, Any]:
+    """Return the section that exports traces to an endpoint."""
+    return {"observability": {"tempo_endpoint": endpoint, "export_interval_ms": 100, **more}}
+
+
 def eventually(holds: Callable[[], object], what: str, *, timeout_s: float = TIMEOUT_S) -> None:
     """Wait until a condition holds; fail the test when it does not in time."""
     deadline_s = time.monotonic() + timeout_s

@@ -18,7 +18,7 @@ MAX_LINES = 450
 
 WITHOUT_OWN_TEST = {
     "__main__.py": "one call; the end-to-end tests start the gateway by it",
-    "grpc/connectivity.py": "numbers, a list of states and a protocol: nothing in it runs",
+    "grpc/connectivity.py": "numbers, a list of states, a protocol, and a class that does nothing",
     "http2/handlers.py": "protocols: nothing in them runs, and the type check holds them against the calls",
     "model/policy.py": "a protocol: nothing in it runs, and the type check holds it against its classes",
     "model/websocket.py": "protocols and frozen values: nothing in them runs",

@@ -18,44 +18,10 @@ from ..deadlines import DeadlineWheel
 from ..discovery.plan import Plan, plan_routes
 from ..discovery.reflection import ReflectionError, read_schema
 from ..grpc.channel import Channel
-from ..grpc.connectivity import ChannelOptions
+from ..grpc.connectivity import ChannelOptions, SilentObserver
 from ..inspection import inspect_settings
 from ..schema import Schema
 from .screen import Page, Screen
-
-
-class _Silent:
-    """A channel observer that has nothing to tell."""
-
-    def connections_changed(self, count: int) -> None:
-        """Nothing."""
-
-    def connected(self) -> None:
-        """Nothing."""
-
-    def disconnected(self, reason: str) -> None:
-        """Nothing."""
-
-    def connect_failed(self, reason: str, retry_in_s: float) -> None:
-        """Nothing."""
-
-    def call_waited(self, waited_s: float) -> None:
-        """Nothing."""
-
-    def retried(self, result: str) -> None:
-        """Nothing."""
-
-    def replaced(self, reason: str) -> None:
-        """Nothing."""
-
-    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
-        """Nothing."""
-
-    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
-        """Nothing."""
-
-    def warned(self, reason: str) -> None:
-        """Nothing."""
 
 
 def print_routes(
@@ -122,7 +88,7 @@ async def _ask(settings: Settings, key: str, timeout_s: float) -> Schema | str:
         ChannelOptions(connect_timeout_s=timeout_s, reconnect_grace_s=0.0),
         loop=loop,
         wheel=wheel,
-        observer=_Silent(),
+        observer=SilentObserver(),
     )
     try:
         return await read_schema(channel, deadline_s=loop.time() + timeout_s, waits_for_ready=False)

@@ -78,3 +78,7 @@ class ConnectionSet(Protocol):
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
+
+
+def nobody() -> None:
+    """Stands in for the callback of a connection that is gone: nobody is left to be told."""

@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from .application import nobody
 from .hang_ups import HangUps
 
 _NONE: Final = -1
-
-
-def _nobody() -> None:
-    """Nobody is left to be told."""
 
 
 class Input:
@@ -54,7 +51,7 @@ class Input:
     def end(self) -> None:
         """Let go of the connection, which would hold itself otherwise until the garbage collector comes by."""
         self.close()
-        self._on_gone = _nobody
+        self._on_gone = nobody
 
     def close(self) -> None:
         """Hear no more of the client."""

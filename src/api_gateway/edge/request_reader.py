@@ -18,7 +18,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from ..model.errors import GatewayError
 from ..model.message import Request
 from . import refusals
-from .application import EdgeLimits
+from .application import EdgeLimits, nobody
 from .body import IncomingBody
 from .handshake import read_handshake
 
@@ -51,10 +51,6 @@ class _NoMore:
 
 
 _NO_MORE: Final = _NoMore()
-
-
-def _nobody() -> None:
-    """Nobody is left to be told."""
 
 
 class _RefusedError(Exception):
@@ -190,7 +186,7 @@ class RequestReader:
     def close(self) -> None:
         """Let go of the parser and the connection, which hold on to us. Nothing may be fed after it."""
         self.requests.clear()
-        self._on_demand = self._on_pressure = _nobody
+        self._on_demand = self._on_pressure = nobody
         self._parser = _NO_PARSER
 
     # Callbacks of the parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..http2.connection import CONNECTION_WINDOW_BYTES
 from .backoff import MAX_BACKOFF_S
@@ -101,3 +101,41 @@ class ChannelObserver(Protocol):
 
     def retried(self, result: str) -> None:
         """A retry ended: `succeeded`, `failed`; or there was none: `throttled`, `refused` (`retries.py`)."""
+
+
+class SilentObserver:
+    """A channel observer that has nothing to tell."""
+
+    def connections_changed(self, count: int) -> None:
+        """Do nothing."""
+
+    def connected(self) -> None:
+        """Do nothing."""
+
+    def disconnected(self, reason: str) -> None:
+        """Do nothing."""
+
+    def replaced(self, reason: str) -> None:
+        """Do nothing."""
+
+    def connect_failed(self, reason: str, retry_in_s: float) -> None:
+        """Do nothing."""
+
+    def addresses_changed(self, added: list[str], removed: list[str]) -> None:
+        """Do nothing."""
+
+    def serving_changed(self, address: str, is_serving: bool, reason: str) -> None:
+        """Do nothing."""
+
+    def warned(self, reason: str) -> None:
+        """Do nothing."""
+
+    def call_waited(self, waited_s: float) -> None:
+        """Do nothing."""
+
+    def retried(self, result: str) -> None:
+        """Do nothing."""
+
+
+if TYPE_CHECKING:
+    _observer: type[ChannelObserver] = SilentObserver

@@ -20,11 +20,6 @@ from tests.support.breaker_bench import (
 
 
 @pytest.fixture
-def listener() -> Listener:
-    return Listener()
-
-
-@pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
 

@@ -26,11 +26,6 @@ from tests.support.breaker_bench import (
 )
 
 
-@pytest.fixture
-def listener() -> Listener:
-    return Listener()
-
-
 class TestWorkers:
     """semantics 41: several workers, one breaker, over the real store."""
 
