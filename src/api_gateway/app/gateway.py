@@ -18,7 +18,7 @@ from ..deadlines import DeadlineWheel
 from ..discovery.compile import RouteCompiler
 from ..discovery.plan import PlannedRoute
 from ..discovery.publish import Published, RoutePublisher
-from ..discovery.watcher import Watcher
+from ..discovery.watcher import READ_TIMEOUT_S, Watcher
 from ..edge.address_share import AddressShare
 from ..edge.cors import Cors
 from ..edge.memory import memory_trimmer
@@ -51,7 +51,7 @@ HOUSEKEEPING_S: Final = 1.0
 """Time between two flushes of the metrics and two looks at the generation number."""
 FIRST_ROUND_S: Final = 2.0
 """How long a worker that starts waits for its backends' schemas before it accepts. Nothing is refused meanwhile: the
-kernel holds the connections, or another worker takes them."""
+kernel holds the connections, or another worker takes them. From then on requests wait that match no route yet."""
 ADMIN_DRAIN_S: Final = 1.0
 """How long the operators' listener may take to end, after that of the clients has."""
 MIN_SPAN_FLUSH_S: Final = 1.0
@@ -124,6 +124,7 @@ class Gateway:
         )
         self._watch_numbers()
         self._housekeeper: asyncio.Task[None] | None = None
+        self._hearing: asyncio.Task[None] | None = None
 
     # Life
 
@@ -140,8 +141,12 @@ class Gateway:
         self._guards.start()
         self._collector.start()
         self.watcher.start()
-        # A worker that accepts before it has a table answers 404 where its siblings know the route.
-        await self.watcher.wait_for_first_round(FIRST_ROUND_S)
+        # A worker that accepts before it has a table would answer 404 where its siblings know the route: what matches
+        # nothing waits for the services that have not been heard yet.
+        if not await self.watcher.wait_for_first_round(FIRST_ROUND_S):
+            is_over = asyncio.Event()
+            self._proxy.wait_for_routes = is_over.wait
+            self._hearing = self._loop.create_task(self._hear_all_services(is_over), name="first round")
         await self._server.start(public)
         self._housekeeper = self._loop.create_task(self._keep_house(), name="housekeeping")
         # What exists now lives as long as the worker: no collection needs to look at it again.
@@ -178,9 +183,10 @@ class Gateway:
         for channel in self._channels.values():
             await channel.aclose()
         await self._collector.aclose(min(flush_s, self._settings.observability.otlp_timeout_secs))
-        if self._housekeeper is not None:
-            self._housekeeper.cancel()
-            await asyncio.gather(self._housekeeper, return_exceptions=True)
+        tasks = [task for task in (self._housekeeper, self._hearing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._wheel.close()
         self.metrics.close(self._loop.time())
         await self._state.aclose()
@@ -263,6 +269,12 @@ class Gateway:
         watch(catalogue.CPU, process_usage.cpu_s)
         watch(catalogue.MEMORY, process_usage.resident_bytes)
         self._overview.show_channels(self.metrics)
+
+    async def _hear_all_services(self, is_over: asyncio.Event) -> None:
+        # By then the slowest one was given up.
+        await self.watcher.wait_for_first_round(READ_TIMEOUT_S)
+        self._proxy.wait_for_routes = None
+        is_over.set()
 
     def _publish(self, table: RouteTable[Route]) -> None:
         self._proxy.routes = table

@@ -67,6 +67,8 @@ class Proxy:
         self._tracing = tracing
         self.routes: RouteTable[Route] = RouteTable.build(())
         """The table in force. Replaced whole, never changed."""
+        self.wait_for_routes: Callable[[], Awaitable[object]] | None = None
+        """Waits, for a bounded time, until every service was heard; None once that is so."""
 
     def handle(self, request: Request) -> Response | Coroutine[Any, None, Response]:
         """Answer one request: at once if it is refused without a wait, else by the coroutine returned.
@@ -76,10 +78,16 @@ class Proxy:
         """
         exchange = Exchange(request)
         self._listener.started()
+        return self._serve(exchange, is_first=True)
+
+    def _serve(self, exchange: Exchange, *, is_first: bool) -> Response | Coroutine[Any, None, Response]:
+        """Answer an exchange; not for the first time when it has waited for routes."""
+        request = exchange.request
         route: Route | None = None
         permit: Permit | None = None
         try:
-            self._identify(exchange)
+            if is_first:
+                self._identify(exchange)
             found = self._find(request)
             if found is None:
                 return self._conclude(exchange, self._operate(exchange))
@@ -93,6 +101,9 @@ class Proxy:
         # What was raised is kept in no variable: its traceback holds this frame, and cycles are work for the collector.
         except GatewayError as error:
             if route is None:
+                wait = self.wait_for_routes
+                if wait is not None and is_first and _may_match_later(request, error):
+                    return self._serve_later(exchange, wait())
                 return self._conclude(exchange, self._answer_unmatched(exchange, error))
             response = self._failure(exchange, route, error)
         except Exception as mistake:
@@ -149,6 +160,16 @@ class Proxy:
         except Exception as mistake:
             response = self._failure(exchange, route, self._unexpected(exchange, mistake))
         return self._ending.finished(exchange, permit, response)
+
+    async def _serve_later(self, exchange: Exchange, routes: Awaitable[object]) -> Response:
+        """Answer what no route is known for yet, once every service was heard: other workers may have known it."""
+        try:
+            await routes
+        except asyncio.CancelledError:
+            self._ending.abandoned(exchange, None)
+            raise
+        answer = self._serve(exchange, is_first=False)
+        return answer if isinstance(answer, Response) else await answer
 
     async def _conclude(self, exchange: Exchange, work: Awaitable[Response]) -> Response:
         """End an exchange that no route is for with the answer that somebody works on."""
@@ -292,6 +313,11 @@ def _client_timeout_s(headers: Mapping[bytes, bytes]) -> float:
     if b"grpc-timeout" in headers:
         timeout_s = min(timeout_s, _parse_timeout(headers, b"grpc-timeout", parse_grpc_timeout))
     return timeout_s
+
+
+def _may_match_later(request: Request, error: GatewayError) -> bool:
+    """Whether no route was found, and not because the path is broken."""
+    return error.code == Code.NOT_FOUND or (error.http == 405 and request.method != "OPTIONS")
 
 
 def _parse_timeout(headers: Mapping[bytes, bytes], name: bytes, parse: Callable[[str], float]) -> float:

@@ -36,7 +36,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(directory: Path, services: dict[str, str], **sections: Any) -> AsyncIterator[Running]:
+async def running(
+    directory: Path, services: dict[str, str], *, waits_for_discovery: bool = True, **sections: Any
+) -> AsyncIterator[Running]:
     """Run a gateway in front of endpoints by service key, until the block ends; then nothing of it is left."""
     settings = Settings(
         services={key: ServiceSettings(endpoint=endpoint) for key, endpoint in services.items()}, **sections
@@ -50,7 +52,8 @@ async def running(directory: Path, services: dict[str, str], **sections: Any) ->
         gateway = Gateway(shared)
         listener = listen("127.0.0.1", 0)
         await gateway.start([listener])
-        assert await gateway.watcher.wait_for_first_round(PATIENCE_S)
+        if waits_for_discovery:
+            assert await gateway.watcher.wait_for_first_round(PATIENCE_S)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
             async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:

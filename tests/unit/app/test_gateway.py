@@ -20,6 +20,16 @@ async def test_what_a_backend_offers_is_served(demo: DemoServers, tmp_path: Path
         assert {"service discovered", "request completed"} <= set(scene.events())
 
 
+async def test_what_matches_nothing_waits_for_a_service_that_takes_long(
+    demo: DemoServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P2: a worker that replaced another one must not deny routes that the other one knew."""
+    monkeypatch.setattr("api_gateway.app.gateway.FIRST_ROUND_S", 0.0)
+    async with running(tmp_path, users(demo), waits_for_discovery=False) as scene:
+        assert (await scene.get("/api/users/1")).status_code == 200
+        assert (await scene.get("/nowhere")).status_code == 404
+
+
 async def test_refresh_on_demand(demo: DemoServers, tmp_path: Path) -> None:
     async with running(tmp_path, users(demo)) as scene:
         answer = await scene.client.post("/admin/refresh-routes")

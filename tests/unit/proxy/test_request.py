@@ -150,6 +150,68 @@ async def test_semantics_32_policies_come_before_malformed_timeouts(scene: Scene
     assert (await scene.ask("GET", "/api/items/1", headers={b"x-request-timeout": b"soon"})).status == 429
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api/items/1"), ("POST", "/echo/v1/echo")])
+async def test_what_no_route_is_known_for_yet_waits_for_the_services(scene: Scene, method: str, path: str) -> None:
+    """P2: a worker that starts asks its backends first; until then its siblings may know routes that it does not."""
+    table, scene.proxy.routes = scene.proxy.routes, type(scene.proxy.routes).build(())
+    is_heard = asyncio.Event()
+    scene.proxy.wait_for_routes = is_heard.wait
+    asking = asyncio.get_running_loop().create_task(scene.ask(method, path, body=b"{}" if method == "POST" else None))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not asking.done()
+    scene.proxy.routes = table
+    is_heard.set()
+    assert (await asking).status == 200
+    assert scene.exchange.status == 200
+    assert (scene.gate.settled, scene.unmatched_gate.admitted) == ([(200, 0)], 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("PUT", "/echo/v1/echo", 405), ("OPTIONS", "/nowhere", 404)],
+)
+async def test_what_matches_nothing_then_either_waits_once(scene: Scene, method: str, path: str, status: int) -> None:
+    waits = 0
+
+    async def wait() -> None:
+        nonlocal waits
+        waits += 1
+
+    scene.proxy.wait_for_routes = wait
+    assert (await scene.ask(method, path)).status == status
+    assert (waits, scene.exchange.status, scene.unmatched_gate.admitted) == (1, status, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", "/api/%2e%2e/items", 400, id="broken path"),
+        pytest.param("OPTIONS", "/api/items/1", 204, id="question for methods"),
+        pytest.param("GET", "/api/items/1", 200, id="known route"),
+        pytest.param("GET", "/status", 200, id="the gateway's own"),
+    ],
+)
+async def test_what_more_routes_would_not_change_does_not_wait(
+    scene: Scene, method: str, path: str, status: int
+) -> None:
+    async def wait() -> None:
+        raise AssertionError("nothing to wait for")
+
+    scene.proxy.wait_for_routes = wait
+    assert (await scene.ask(method, path)).status == status
+
+
+async def test_a_client_may_leave_while_its_request_waits_for_routes(scene: Scene) -> None:
+    scene.proxy.wait_for_routes = asyncio.Event().wait
+    asking = asyncio.get_running_loop().create_task(scene.ask("GET", "/nowhere"))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert scene.exchange.status == 499
+
+
 # What is refused before the call
 
 
