@@ -10,6 +10,7 @@ from ..state.cluster import ClusterStore
 from ..state.local import LocalStoreFile
 from ..state.memory import MemoryStore
 from ..state.store import MachineStore, StoreError
+from ..state.unavailable import UnavailableStore
 from ..telemetry.log import get_logger
 from ..telemetry.log_writer import LogWriter
 
@@ -38,13 +39,16 @@ class SharedState:
         self._cluster = _cluster_store(shared.settings, self._local)
         self.store: MachineStore | ClusterStore = self._cluster or self._local
         """Where limits and breakers are kept: the widest there is."""
-        self._generation = self._local.read_generation()
+        self._trouble = ""
+        """Why the number could not be read the last time; it is told of once."""
+        self._generation = 0
+        self._read_generation()
 
     async def start(self) -> None:
         """Begin to talk with other machines."""
         if self._cluster is not None:
             await self._cluster.start()
-            self._generation = self._cluster.read_generation()
+            self._read_generation()
 
     async def aclose(self) -> None:
         """Close the stores."""
@@ -54,14 +58,21 @@ class SharedState:
 
     def is_refresh_due(self) -> bool:
         """Whether another worker has announced a refresh since the last look."""
+        before = self._generation
+        return self._read_generation() != before
+
+    def _read_generation(self) -> int:
+        """Return the number, the one known before if it cannot be read."""
+        trouble = ""
         try:
-            generation = self.store.read_generation()
+            self._generation = self.store.read_generation()
         except StoreError as error:
-            _log.warning("shared state cannot be read", reason=str(error))
-            return False
-        is_due = generation != self._generation
-        self._generation = generation
-        return is_due
+            trouble = str(error)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                _log.warning("shared state cannot be read", reason=trouble)
+        return self._generation
 
     async def announce_refresh(self) -> None:
         """Have all other workers ask the backends again; this one has done so."""
@@ -79,7 +90,12 @@ def _machine_store(shared: Shared) -> MachineStore:
     limit = shared.settings.rate_limit
     if shared.state is None:
         return MemoryStore(window_s=limit.window_seconds, max_memory_bytes=int(limit.max_memory))
-    return shared.state.open(window_s=limit.window_seconds)
+    try:
+        return shared.state.open(window_s=limit.window_seconds)
+    except StoreError as error:
+        # A worker that ended would be replaced by one that ends in the same way, and nobody would be served at all.
+        _log.error("shared state cannot be opened: restart the gateway", reason=str(error))
+        return UnavailableStore(str(error))
 
 
 def _cluster_store(settings: Settings, local: MachineStore) -> ClusterStore | None:

@@ -192,11 +192,26 @@ class GatewayArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     # Workers
 
     def spawn_worker(self) -> Any:
-        """Fork a worker. Until its own handlers are there, signals to it wait: those it inherits would lose them."""
+        """Fork a worker; one that cannot be (no process, no room for its heartbeat's file) is tried again later.
+
+        Until its own handlers are there, signals to it wait: those it inherits would lose them.
+        """
+        if self.cfg.worker_tmp_dir is not None and not Path(self.cfg.worker_tmp_dir).is_dir():
+            # Somebody has removed the runtime directory. gunicorn ends when it misses it.
+            _log.error("runtime directory is gone: restart the gateway", directory=self.cfg.worker_tmp_dir)
+            self.cfg.set("worker_tmp_dir", None)
+        mask = os.umask(0o077)
+        os.umask(mask)
         signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
         try:
             return super().spawn_worker()
+        except OSError as error:
+            pause_s = self._pause.worker_died(0.0, time.monotonic())
+            _log.error("worker cannot be started", reason=str(error), tried_again_in_seconds=pause_s)
+            return None
         finally:
+            # gunicorn opens it for that file, and leaves it open when it cannot be made.
+            os.umask(mask)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
 
     def spawn_workers(self) -> None:

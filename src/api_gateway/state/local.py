@@ -49,6 +49,9 @@ _NUMBER: Final = struct.Struct("<Q")
 _SECRET_KEY: Final = b"secret"
 _GENERATION_KEY: Final = b"generation"
 _BREAKER_PREFIX: Final = b"breaker:"
+_DAMAGE: Final = (lmdb.Error, struct.error)
+"""What comes of a file that somebody else wrote to: LMDB finds most of it; records that are none are left."""
+_SECRET_BYTES: Final = 32
 _MAX_NAME_BYTES: Final = 400
 """LMDB's keys end at 511 bytes."""
 
@@ -67,8 +70,8 @@ class LocalStore:
         self._places: dict[bytes, tuple[bytes, bytes]] = {}
         with self._begin(write=True) as txn:
             secret = txn.get(_SECRET_KEY)
-            if secret is None:
-                secret = secrets.token_bytes(32)
+            if secret is None or len(secret) != _SECRET_BYTES:
+                secret = secrets.token_bytes(_SECRET_BYTES)
                 txn.put(_SECRET_KEY, secret)
         self._secret: bytes = secret
 
@@ -97,7 +100,7 @@ class LocalStore:
                 else:
                     txn.abort()
                 return verdict
-        except lmdb.Error as error:
+        except _DAMAGE as error:
             raise StoreError(str(error)) from error
 
     def _locate(self, key: bytes) -> tuple[bytes, bytes]:
@@ -143,9 +146,10 @@ class LocalStore:
             with self._begin(write=True) as txn:
                 data = txn.get(_GENERATION_KEY)
                 txn.abort()
-        except lmdb.Error as error:
+            number: int = _NUMBER.unpack(data)[0] if data else 0
+        except _DAMAGE as error:
             raise StoreError(str(error)) from error
-        return _NUMBER.unpack(data)[0] if data else 0
+        return number
 
     def bump_generation(self) -> int:
         """Make the generation number one larger and return it. Raises StoreError."""
@@ -154,7 +158,7 @@ class LocalStore:
                 data = txn.get(_GENERATION_KEY)
                 number: int = (_NUMBER.unpack(data)[0] if data else 0) + 1
                 txn.put(_GENERATION_KEY, _NUMBER.pack(number))
-        except lmdb.Error as error:
+        except _DAMAGE as error:
             raise StoreError(str(error)) from error
         return number
 
@@ -274,8 +278,11 @@ def _breaker_key(service: str) -> bytes:
 def _decode_breaker(data: bytes | None) -> BreakerRecord:
     if data is None:
         return BreakerRecord()
-    state, *rest = _BREAKER.unpack(data)
-    return BreakerRecord(BreakerState(state), *rest)
+    try:
+        state, *rest = _BREAKER.unpack(data)
+        return BreakerRecord(BreakerState(state), *rest)
+    except (struct.error, ValueError) as error:
+        raise StoreError(f"damaged record: {error}") from error
 
 
 if TYPE_CHECKING:

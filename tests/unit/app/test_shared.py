@@ -13,6 +13,8 @@ from api_gateway.config.settings import RateLimitSettings, Settings, StateSettin
 from api_gateway.state.cluster import ClusterStore
 from api_gateway.state.local import LocalStore, LocalStoreFile
 from api_gateway.state.memory import MemoryStore
+from api_gateway.state.store import StoreError
+from api_gateway.state.unavailable import UnavailableStore
 from api_gateway.telemetry.log import configure_logging
 from tests.unit.telemetry.capture import Capture
 
@@ -73,5 +75,26 @@ async def test_a_store_that_fails_is_told_and_harms_nobody(shared: Shared, tmp_p
     assert not state.is_refresh_due()
     await state.announce_refresh()
     file.close()
+    assert not state.is_refresh_due()
     told = [line["fields"]["message"] for line in capture.lines]
-    assert told == ["shared state cannot be read", "other workers were not told to refresh"]
+    assert told == ["shared state cannot be read", "other workers were not told to refresh"], "each is told once"
+
+
+async def test_a_worker_that_cannot_open_the_store_goes_without(
+    shared: Shared, tmp_path: Path, capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """semantics 39: it serves by `on_store_error`, and does not end, to be replaced by one that ends, too."""
+    file = LocalStoreFile(tmp_path, max_memory_bytes=1024 * 1024)
+
+    def fail(self: LocalStoreFile, *, window_s: float) -> LocalStore:
+        raise StoreError("MDB_INVALID")
+
+    monkeypatch.setattr(LocalStoreFile, "open", fail)
+    state = SharedState(replace(shared, state=file))
+    await state.start()
+    assert isinstance(state.store, UnavailableStore)
+    assert not state.is_refresh_due()
+    await state.aclose()
+    told = [(line["level"], line["fields"]["reason"]) for line in capture.lines]
+    assert told == [("ERROR", "MDB_INVALID"), ("WARN", "MDB_INVALID")]
+    file.close()

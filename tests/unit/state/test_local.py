@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import lmdb
@@ -291,3 +292,27 @@ def test_two_processes_share_counts(file: LocalStoreFile) -> None:
     statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert sum(statuses) == 100
     assert store.hit(b"k", 100, T0)[0] < 0
+
+
+@pytest.mark.parametrize("record", [b"", b"\x00", b"\xff" * 7, b"\x09" + bytes(40), bytes(3 * 20 + 1)])
+def test_a_damaged_record_is_a_store_error(tmp_path: Path, record: bytes) -> None:
+    """semantics 39: whatever stands where a record should, nothing but StoreError comes of it."""
+    with lmdb.open(str(tmp_path), map_size=2 * MIB, sync=False, writemap=True) as environment:
+        store = LocalStore(environment, window_s=WINDOW_S)
+        store.hit(b"k", 100, T0)
+        store.update_breaker("a", lambda _: BreakerRecord(failures=1))
+        store.bump_generation()
+        with environment.begin(write=True) as txn:
+            for key in [bytes(key) for key in txn.cursor().iternext(values=False)]:
+                txn.put(key, record)
+        for call in (
+            lambda: store.hit(b"k", 100, T0),
+            lambda: store.read_breaker("a"),
+            lambda: store.update_breaker("a", lambda record: record._replace(failures=2)),
+            store.read_generation,
+            store.bump_generation,
+        ):
+            with suppress(StoreError):
+                call()
+        # A new worker does not trip over the secret either.
+        assert len(LocalStore(environment, window_s=WINDOW_S)._secret) == 32
