@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from joserfc.jwk import Key
+from joserfc.jwk import Key, RSAKey
 from jwcrypto.common import base64url_decode
 
 from api_gateway.policy.refusal import Reason
@@ -216,6 +216,13 @@ def test_rsa_signatures_without_their_leading_zero(algorithm: str) -> None:
     signing_input, right = next(found for found in tokens(algorithm) if found[1][0] == 0)
     assert refuses(algorithm, signing_input, right[1:])
     verify(signing_input + b"." + b64(right), keys=key_set(rsa_key()))
+
+
+def test_larger_rsa_keys() -> None:
+    """J8, J10: a signature has the length of its key's modulus, whatever that is."""
+    key = RSAKey.generate_key(3072, {"kid": "large"}, private=True)
+    for algorithm in ("RS256", "PS512"):
+        assert verify(signed(key, algorithm), keys=key_set(key, rsa_key())).identity.user_id == "alice"
 
 
 def test_rsa_signatures_of_another_kind() -> None:

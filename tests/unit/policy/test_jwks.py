@@ -217,6 +217,26 @@ async def test_unknown_key_ids_share_one_fetch() -> None:
     await issuer.source.aclose()
 
 
+async def test_who_comes_during_a_fetch_waits_for_it() -> None:
+    """J46, J50: within the pause, too: what is being fetched may have the key."""
+    issuer = Issuer()
+    await issuer.start()
+    issuer.clock_s += COOL_DOWN_S
+    issuer.published = key_set(rsa_key(), rsa_key("new"))
+    issuer.gate = asyncio.Event()
+    token = signed(rsa_key("new"), "RS256")
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(issuer.validate(token))
+        await turns(lambda: issuer.fetched == 2)
+        issuer.clock_s += 1.0
+        second = group.create_task(issuer.validate(token))
+        await asyncio.sleep(0)
+        issuer.gate.set()
+    assert (first.result().identity.user_id, second.result().identity.user_id) == ("alice", "alice")
+    assert issuer.fetched == 2
+    await issuer.source.aclose()
+
+
 async def test_request_leaves_a_fetch_at_its_deadline() -> None:
     """J46: a publisher that hangs holds nobody beyond the deadline."""
     issuer = Issuer()

@@ -85,6 +85,20 @@ async def test_deadline_and_cancel_leave_the_question_alone() -> None:
     assert patient.result() == "yes" and oracle.asked == 1
 
 
+async def test_who_leaves_leaves_nothing_behind() -> None:
+    """C13: clients that come and go while a service hangs do not pile up."""
+    questions: Questions[str] = Questions(max_open=1)
+    oracle = Oracle()
+    for _ in range(100):
+        task = asyncio.ensure_future(questions.ask("key", oracle, None))  # noqa: TID251  # cancelled below
+        await turns(lambda: oracle.asked == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (len(questions), questions._waiters["key"]) == (1, set())
+    await questions.aclose()
+
+
 async def test_closed() -> None:
     """Closing answers who waits, and later askers."""
     questions: Questions[str] = Questions(max_open=1)

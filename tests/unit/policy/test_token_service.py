@@ -26,6 +26,7 @@ async def test_service_tells_who_it_is() -> None:
     found = dict(made.metadata)
     assert found[b"x-user-id"] == b"u-1" and found[b"x-user-roles"] == b"user,Domain Admins"
     text = found[b"x-auth-claims"]
+    assert not text.endswith(b"=")
     assert json.loads(base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))) == {
         "sub": "u-1",
         "roles": ["user", "Domain Admins"],

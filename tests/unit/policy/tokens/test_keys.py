@@ -71,3 +71,26 @@ def test_what_the_library_raises_proves_nothing() -> None:
 
 
 _DER = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_library_that_fails_proves_nothing() -> None:
+    """J7: whatever it raises, and for whatever reason, the signature is not good."""
+    broken = VerificationKey(object(), frozenset({"RS256"}), None, b"")
+    assert not broken.verify("RS256", b"input", b"")
+
+
+@pytest.mark.parametrize("key_id", [5, True, ["rsa"], {"rsa": 1}])
+def test_names_of_keys_are_texts(key_id: object) -> None:
+    """J14, J51: a key with another name is left out, for tokens without `kid` as well."""
+    with pytest.raises(UnusableKeyError, match="kid is not a string"):
+        jwk_key(public(rsa_key(), kid=key_id), ALL)
+
+
+@pytest.mark.parametrize("change", ["{}=", "{}==", " {}", "{}\n", "{}."])
+def test_numbers_of_keys_are_strict_base64url(change: str) -> None:
+    """J21, J51: as those of tokens: one key has one text."""
+    jwk = public(rsa_key())
+    jwk_key(jwk, ALL)
+    for name in ("n", "e"):
+        with pytest.raises(UnusableKeyError, match="broken"):
+            jwk_key({**jwk, name: change.format(jwk[name])}, ALL)
