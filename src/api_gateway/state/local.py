@@ -66,6 +66,9 @@ class LocalStore:
         self._environment = environment
         self._begin = environment.begin
         self._window_s = window_s
+        # Part of the hash, so that a reload with another window begins anew: longer windows have smaller numbers, and
+        # what was counted in shorter ones would lie ahead of them for days.
+        self._salt = struct.pack("<d", window_s)
         self._bucket_count = bucket_count(environment.info()["map_size"])
         self._places: dict[bytes, tuple[bytes, bytes]] = {}
         with self._begin(write=True) as txn:
@@ -105,7 +108,7 @@ class LocalStore:
 
     def _locate(self, key: bytes) -> tuple[bytes, bytes]:
         """Hash a key to its bucket and its tag. The secret keeps clients from choosing whose bucket they share."""
-        digest = blake2b(key, key=self._secret, digest_size=16).digest()
+        digest = blake2b(key, key=self._secret, salt=self._salt, digest_size=16).digest()
         index = int.from_bytes(digest[:8], "little") % self._bucket_count
         place = (index.to_bytes(4, "big"), digest[8:])
         if len(self._places) >= _MAX_PLACES:
@@ -249,10 +252,11 @@ def _position(bucket: bytes, tag: bytes) -> int:
 def _add(bucket: bytes, tag: bytes, number: int) -> tuple[bytes, int]:
     """Put a new entry into a bucket; return the bucket and the entry's offset.
 
-    Entries that no longer count are dropped first. In a bucket full of live ones the least loaded gives way, and its
-    load passes to the newcomer.
+    Entries that no longer count are dropped first, and with them those of windows that had another length before a
+    reload: no worker's clock is more than one window ahead. In a bucket full of live ones the least loaded gives way,
+    and its load passes to the newcomer.
     """
-    live = [entry for entry in _ENTRY.iter_unpack(bucket) if entry[1] >= number - 1]
+    live = [entry for entry in _ENTRY.iter_unpack(bucket) if number - 1 <= entry[1] <= number + 1]
     load = (number, 0, 0)
     if len(live) >= _BUCKET_ENTRIES:
         least = min(live, key=lambda entry: _load(entry, number))

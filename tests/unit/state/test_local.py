@@ -142,6 +142,20 @@ def test_clients_cannot_choose_whose_bucket_they_share(tmp_path: Path) -> None:
     assert not set(places[0]) & set(places[1])
 
 
+@pytest.mark.parametrize(("before_s", "after_s"), [(1.0, 60.0), (60.0, 1.0), (60.0, 3600.0)])
+def test_a_window_of_another_length_begins_anew(tmp_path: Path, before_s: float, after_s: float) -> None:
+    """semantics 36, 39: a reload may change it; nobody's counts of before lie ahead of the new ones, nor take room."""
+    environment = lmdb.open(str(tmp_path), map_size=2 * MIB, sync=False, writemap=True)
+    before, after = (LocalStore(environment, window_s=window_s) for window_s in (before_s, after_s))
+    before._bucket_count = after._bucket_count = 1  # so that all share a bucket
+    for number in range(16):
+        assert count_passed(before, b"%d" % number, 10, T0, 20) == 10
+    for number in range(16):
+        assert count_passed(after, b"%d" % number, 10, T0 + 1.0, 20) == 10
+        assert count_passed(after, b"%d" % number, 10, T0 + 1.0 + 2 * after_s, 20) == 10
+    environment.close()
+
+
 def test_remembered_places_are_bounded(store: LocalStore) -> None:
     """C13: each worker remembers the hashes of a few thousand keys, however many come."""
     for number in range(20_000):
