@@ -6,12 +6,14 @@ The table is that of docs/auth.md, "When somebody cannot be asked".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
+from typing import NamedTuple
 
 import grpc
 import pytest
 
-from tests.support.gateway import RunningGateway, eventually, serving, start_gateway
+from tests.support.gateway import RunningGateway, eventually, serving_patiently, start_gateway
 from tests.support.scripted_authority import Said, ScriptedAuthority, scripted_authority
 
 ANY_CALLER = b"\x08\x01\x18\x00"
@@ -24,24 +26,38 @@ HUGE = Said(message=b"\x08\x01\x2a" + b"\x80\x80\x80\x09" + b"x" * (18 * 1024 * 
 STATUSES = [code for code in grpc.StatusCode if code not in (grpc.StatusCode.OK, grpc.StatusCode.UNIMPLEMENTED)]
 tokens = count()
 
-Guarded = tuple[RunningGateway, ScriptedAuthority, Callable[[], None]]
+HASTY_MS = 1_500
+"""How long one gateway waits for answers that are late, and for others, which come by then on busy machines too."""
+PATIENT_MS = 30_000
+
+
+class Guarded(NamedTuple):
+    """Two gateways whose only backend is asked about policies and about tokens, and what stops it."""
+
+    gateway: RunningGateway
+    hasty: RunningGateway
+    authority: ScriptedAuthority
+    stop: Callable[[], None]
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Guarded]:
-    """A gateway whose only backend is asked about policies and about tokens."""
-    with scripted_authority() as (authority, stop):
-        auth = {"service_endpoint": authority.endpoint, "timeout_ms": 400, "cache_ttl_seconds": 0}
-        service = {"reconnect_grace_ms": 0}
-        with start_gateway(serving(authority.endpoint, service=service, auth=auth)) as gateway:
-            yield gateway, authority, stop
+    with scripted_authority() as (authority, stop), ExitStack() as stack:
+
+        def start(timeout_ms: int) -> RunningGateway:
+            auth = {"service_endpoint": authority.endpoint, "timeout_ms": timeout_ms, "cache_ttl_seconds": 0}
+            config = serving_patiently(authority.endpoint, service={"reconnect_grace_ms": 0}, auth=auth)
+            return stack.enter_context(start_gateway(config))
+
+        yield Guarded(start(PATIENT_MS), start(HASTY_MS), authority, stop)
 
 
 def ask(
     guarded: Guarded, policy: Said, token: Said, *, target: str = USER, sends_token: bool = True
 ) -> tuple[int, str]:
     """Return the status of a request, and the reason that was counted for it."""
-    gateway, authority, _ = guarded
+    authority = guarded.authority
+    gateway = guarded.hasty if policy.is_late or token.is_late else guarded.gateway
     authority.policy, authority.token = policy, token
     before = failures(gateway)
     headers = {"authorization": f"Bearer token-{next(tokens)}"} if sends_token else {}
@@ -131,9 +147,9 @@ def test_a_backend_without_policies_needs_a_token(guarded: Guarded) -> None:
 
 def test_everything_is_down(guarded: Guarded) -> None:
     """Semantics 33 and 42: 503, also without a connection; and none of all these failures has opened the breaker."""
-    gateway, _, stop = guarded
+    gateway = guarded.gateway
     assert gateway.get("/health").json()["services"]["echo"]["circuit_breaker"] == "closed"
-    stop()
+    guarded.stop()
     eventually(lambda: gateway.log("connection failed"), "the gateway has noticed")
     assert ask(guarded, Said(), Said()) == (503, "policy_unavailable")
     assert ask(guarded, Said(), Said(), target=USERS) == (503, "validator_unavailable")
