@@ -205,7 +205,7 @@ class RouteLimit(Section):
     """A limit of its own for one route."""
 
     path: str = Field(pattern=r"^/")
-    """Path template, as the route table prints it."""
+    """Path template of the route; how its variables are called and written makes no difference."""
     method: HttpMethod = "*"
     """HTTP method, or `*` for all."""
     requests_per_minute: int = Field(ge=1)

@@ -22,6 +22,7 @@ from .jwks import Fetch, JwksSource, KeyFetch, https_fetch
 from .method_policy import MethodPolicies, MethodPolicy, Requirement
 from .questions import Asker, Clock, loop_time
 from .refusal import Reason, Refused, refusal_error
+from .template_shape import template_shape
 from .token_keys import ConfiguredKeys, TokenKeys
 from .token_service import TokenService
 from .tokens.cache import VerifiedTokens
@@ -33,8 +34,6 @@ _AUTHORIZATION: Final = b"authorization"
 _SCHEME: Final = b"bearer "
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 """b64token of RFC 6750 section 2.1."""
-_NAMED_PATTERN: Final = re.compile(r"\{[\w.]+=([^}]*)\}")
-_VARIABLE: Final = re.compile(r"\{[\w.]+\}|(?<=/):[A-Za-z_][\w.]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +122,9 @@ class Auth:
 
     def bind(self, route: GuardedRoute, source: UnaryCaller) -> Policy:
         """Return the policy of one route. `source` is the channel to its service, which is asked what it demands."""
-        shape = _shape(route.template)
+        shape = template_shape(route.template)
         for public in self._settings.public_routes:
-            if _shape(public.path) == shape and public.method in ("*", route.verb):
+            if template_shape(public.path) == shape and public.method in ("*", route.verb):
                 return PublicRoute(self)
         return MethodGuard(self, self._policies.of(route.service, route.method, source))
 
@@ -252,12 +251,6 @@ class Auth:
             on_change=lambda newer: self.tokens.keep_keys(newer.fingerprints()),
             on_fetch=self._listener.on_key_fetch,
         )
-
-
-def _shape(template: str) -> str:
-    """Return what a path template matches, whatever its variables are called and however they are written."""
-    without_names = _NAMED_PATTERN.sub(r"\1", template)
-    return _VARIABLE.sub("*", without_names)
 
 
 class _Guard:

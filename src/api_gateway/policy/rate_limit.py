@@ -16,6 +16,7 @@ from ..model.exchange import Exchange
 from ..model.status import Code
 from ..state.store import StoreError, WindowStore
 from ..state.window import Verdict, scale_limit
+from .template_shape import template_shape
 
 if TYPE_CHECKING:
     from ..model.policy import Decision, Policy
@@ -49,11 +50,13 @@ class RateLimit:
     def bind(self, route_template: str, method: str) -> Policy:
         """Return the policy of one route.
 
-        An override matches when its path is the template's text and its method is this one or `*`; the first one wins.
+        An override matches when its path is this template, however its variables are written, and its method this one
+        or `*`; the first one wins.
         """
         settings = self._settings
+        shape = template_shape(route_template)
         for route in settings.routes:
-            if route.path == route_template and route.method in (method, "*"):
+            if template_shape(route.path) == shape and route.method in (method, "*"):
                 scope = f"{route.method} {route.path}\0".encode()
                 return _RouteLimit(self, route_template, route.requests_per_minute, scope)
         return _RouteLimit(self, route_template, settings.requests_per_minute, b"")

@@ -184,6 +184,25 @@ def test_an_override_counts_for_itself(store: WindowStore, listener: Listener) -
     refusal(other)
 
 
+@pytest.mark.parametrize(
+    ("path", "limited"),
+    [
+        pytest.param("/users/:id", True, id="same_text"),
+        pytest.param("/users/{user_id}", True, id="other_spelling"),
+        pytest.param("/users/{id=*}", True, id="explicit_star"),
+        pytest.param("/users/me", False, id="a_path_that_matches_the_template_only"),
+        pytest.param("/users/{id=**}", False, id="wider_template"),
+        pytest.param("/users", False, id="prefix"),
+    ],
+)
+def test_an_override_means_its_route_however_it_is_written(
+    store: WindowStore, listener: Listener, path: str, limited: bool
+) -> None:
+    """semantics 36: as `auth.public_routes` do; a limit that is spelt otherwise must not silently be none."""
+    limit = limits(store, listener, routes=[{"path": path, "requests_per_minute": 2}])
+    assert admit(limit.bind("/users/:id", "GET"))[b"ratelimit-limit"] == (b"2" if limited else b"100")
+
+
 def test_an_override_for_all_methods_has_one_counter(store: WindowStore, listener: Listener) -> None:
     limit = limits(store, listener, routes=[{"path": "/login", "requests_per_minute": 2}])
     admit(limit.bind("/login", "GET"))
