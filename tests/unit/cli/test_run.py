@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api_gateway.cli.run import Launch, run_gateway, serve
+from api_gateway.cli.run import Launch, _share_state, run_gateway, serve
 from api_gateway.cli.screen import Screen
 from api_gateway.cli.worker_factory import ServingPlan
 from api_gateway.config.settings import Settings
@@ -50,6 +50,15 @@ def test_a_wrong_configuration_is_1(tmp_path: Path, capsys: pytest.CaptureFixtur
     missing = tmp_path / "none.yaml"
     assert run_gateway(Screen(), Launch(config=missing, environ={})) == 1
     assert str(missing) in capsys.readouterr().err
+
+
+def test_the_shared_state_takes_what_the_settings_allow(tmp_path: Path) -> None:
+    """semantics 39: `rate_limit.max_memory`, and one MiB for breakers."""
+    settings = Settings.model_validate(
+        {"services": {"users": {"endpoint": "http://127.0.0.1:1"}}, "rate_limit": {"max_memory": "3MiB"}}
+    )
+    _share_state(settings, tmp_path / "state").close()
+    assert (tmp_path / "state" / "data.mdb").stat().st_size == 4 * 1024 * 1024
 
 
 def test_no_place_for_the_runtime_directory_is_said(
