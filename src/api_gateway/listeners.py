@@ -152,10 +152,13 @@ class DiscoveryReports:
 
 
 class BreakerReports:
-    """Implements `policy.breaker.BreakerListener`."""
+    """Implements `policy.breaker.BreakerListener`. Of a store that fails, the log hears once a minute."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic."""
         self._metrics = metrics
+        self._clock = clock
+        self._silent_until_s = 0.0
 
     def breaker_changed(self, service: str, old: BreakerState, new: BreakerState) -> None:
         """A breaker changed its state."""
@@ -164,7 +167,15 @@ class BreakerReports:
 
     def breaker_store_failed(self, service: str, reason: str) -> None:
         """The shared state did not answer."""
-        _breaker_log.warning("circuit breaker decides without the other workers", service=service, reason=reason)
+        now_s = self._clock()
+        if now_s >= self._silent_until_s:
+            self._silent_until_s = now_s + _REPEATED_AFTER_S
+            _breaker_log.warning(
+                "circuit breaker decides without the other workers",
+                service=service,
+                reason=reason,
+                until_next_line_seconds=_REPEATED_AFTER_S,
+            )
 
 
 class LimitReports:

@@ -181,6 +181,7 @@ def test_no_room_for_metrics(grpcio_backend: Backend) -> None:
         gateway.wait_until_routed(PATH)
         assert gateway.get(PATH).status == 200
         assert gateway.get("/metrics").status == 200
+        assert gateway.wait_for_event("metrics cannot be written: the disk is full, or the runtime directory gone")
         assert not gateway.log("unexpected error")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import redis
@@ -249,7 +250,7 @@ def scripted(peer: RedisPeer, grpcio_backend: Backend) -> Iterator[Gateways]:
         pytest.param(COUNTED, {"trickles": True}, id="slow"),
     ],
 )
-def test_a_server_that_is_none(scripted: Gateways, peer: RedisPeer, reply: bytes, behaviour: dict[str, bool]) -> None:
+def test_a_server_that_is_none(scripted: Gateways, peer: RedisPeer, reply: bytes, behaviour: dict[str, Any]) -> None:
     """D10: as configured; one request finds out, and none is held up by it after that; then it counts again."""
     peer.behave(COUNTED)
     wait_until_counted(scripted)

@@ -49,22 +49,27 @@ class RedisPeer:
             target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
 
-    def behave(self, reply: bytes, *, ends: bool = False, trickles: bool = False) -> None:
-        """Say this from now on."""
+    def behave(
+        self, reply: bytes, *, to_calls: bytes | None = None, ends: bool = False, trickles: bool = False
+    ) -> None:
+        """Say this from now on, to requests that are to be counted `to_calls` if it is given."""
         self._reply, self._ends, self._trickles = reply, ends, trickles
+        self._reply_to_calls = to_calls
 
     def answer(self, command: list[bytes], handler: socketserver.StreamRequestHandler) -> bool:
         """Answer one command; return whether the connection goes on."""
         if command[0] not in _SCRIPTS:
             handler.wfile.write(b"$-1\r\n" if command[0] == b"GET" else b"+OK\r\n")
             return True
-        self.calls += command[0] == b"EVALSHA"
+        is_call = command[0] == b"EVALSHA"
+        self.calls += is_call
+        reply = self._reply_to_calls if is_call and self._reply_to_calls is not None else self._reply
         if self._trickles:
-            for at in range(len(self._reply)):
-                handler.wfile.write(self._reply[at : at + 1])
+            for at in range(len(reply)):
+                handler.wfile.write(reply[at : at + 1])
                 time.sleep(_TRICKLE_S)
         else:
-            handler.wfile.write(self._reply)
+            handler.wfile.write(reply)
         return not self._ends
 
     def __enter__(self) -> Self:

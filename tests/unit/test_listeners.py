@@ -132,8 +132,10 @@ def test_good_readings_make_a_schema_young(metrics: Metrics) -> None:
 
 
 def test_breakers_are_counted_shown_and_logged(metrics: Metrics, capture: Capture) -> None:
-    reports = BreakerReports(metrics)
+    now_s = [100.0]
+    reports = BreakerReports(metrics, lambda: now_s[0])
     reports.breaker_changed("users", BreakerState.CLOSED, BreakerState.OPEN)
+    reports.breaker_store_failed("users", "out of order")
     reports.breaker_store_failed("users", "out of order")
     changes = {"service": "users", "from": "closed", "to": "open"}
     assert value(metrics, "api_gateway_circuit_breaker_state_changes_total", changes) == 1
@@ -141,6 +143,9 @@ def test_breakers_are_counted_shown_and_logged(metrics: Metrics, capture: Captur
     changed, failed = (line["fields"] for line in capture.lines)
     assert (changed["old"], changed["new"], changed["service"]) == ("closed", "open", "users")
     assert (failed["service"], failed["reason"]) == ("users", "out of order")
+    now_s[0] = 160.0
+    reports.breaker_store_failed("users", "still")
+    assert capture.lines[-1]["fields"]["reason"] == "still", "once a minute"
 
 
 def test_limits_count_refusals_and_failures_of_the_store(metrics: Metrics, capture: Capture) -> None:

@@ -123,6 +123,7 @@ class Gateway:
             Server(self._make_proxy(endpoints), ADMIN_LIMITS, loop=loop, wheel=self._wheel) if is_apart else None
         )
         self._watch_numbers()
+        self._are_metrics_written = True
         self._housekeeper: asyncio.Task[None] | None = None
         self._hearing: asyncio.Task[None] | None = None
 
@@ -202,11 +203,16 @@ class Gateway:
             self.metrics.observe_loop_lag(max(0.0, now_s - due_s))
             due_s = max(due_s, now_s - HOUSEKEEPING_S)
             self._guards.show_breakers()
-            self.metrics.flush(now_s)
+            self._write_metrics(now_s)
             if number % TRIM_ROUNDS == 0:
                 trim_memory()
             if self._state.is_refresh_due():
                 await self.watcher.refresh()
+
+    def _write_metrics(self, now_s: float) -> None:
+        was_written, self._are_metrics_written = self._are_metrics_written, self.metrics.flush(now_s)
+        if was_written and not self._are_metrics_written:
+            _log.warning("metrics cannot be written: the disk is full, or the runtime directory gone")
 
     # Parts
 

@@ -61,7 +61,7 @@ class Guards:
             else None
         )
         self._breakers = {
-            key: Breaker(settings.service_name(key), service.circuit_breaker, store, BreakerReports(metrics))
+            key: Breaker(settings.service_name(key), service.circuit_breaker, store, BreakerReports(metrics, loop.time))
             for key, service in settings.services.items()
         }
         self._watch_tokens()

@@ -15,6 +15,7 @@ from api_gateway.state.cluster import _HIT_SCRIPT, ClusterStore
 from api_gateway.state.local import LocalStoreFile
 from api_gateway.state.store import BreakerRecord, StoreError
 from api_gateway.state.window import judge
+from tests.support.redis_peer import COUNTED, RedisPeer
 from tests.support.redis_server import RedisServer, is_installed
 from tests.support.virtual_time import run_in_virtual_time
 
@@ -235,3 +236,30 @@ def test_a_malformed_address_is_refused_at_once(tmp_path: Path) -> None:
     local = LocalStoreFile(tmp_path, max_memory_bytes=1024 * 1024).open(window_s=HOUR_S)
     with pytest.raises(ValueError, match="scheme"):
         ClusterStore("http://localhost", local, window_s=HOUR_S, timeout_s=1.0)
+
+
+async def test_a_server_that_fails_after_the_probe_is_not_asked_without_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D10: one that counts our own request, and sends those of clients elsewhere, must not keep us busy."""
+    pauses_s: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses_s.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    with TemporaryDirectory() as directory, RedisPeer(Path(directory)) as peer:
+        peer.behave(COUNTED, to_calls=b"-MOVED 3999 127.0.0.1:6381\r\n")
+        local = LocalStoreFile(tmp_path, max_memory_bytes=1024 * 1024).open(window_s=HOUR_S)
+        store = ClusterStore(peer.url, local, window_s=HOUR_S, timeout_s=30.0)
+        await store.start()
+        for round_number in range(1, 6):
+            with pytest.raises(StoreError):
+                await store.hit(b"k", 1, 0.0)
+            while len(pauses_s) < round_number or store.trouble:
+                await sleep(0.001)
+        await store.close()
+    assert peer.calls == len(pauses_s)
+    assert max(pauses_s) > 0
