@@ -120,6 +120,14 @@ def test_the_last_window_is_not_forgotten_for_a_newcomer(store: LocalStore) -> N
     assert count_passed(store, b"abuser", 10, T0 + WINDOW_S, 10) == 0
 
 
+def test_a_worker_with_an_older_reading_of_the_clock_forgets_nobody(store: LocalStore) -> None:
+    """semantics 39: at the edge, a newcomer that it adds makes nobody's count of the new window go."""
+    store._bucket_count = 1  # so that all share a bucket
+    assert count_passed(store, b"abuser", 10, T0 + WINDOW_S, 10) == 10
+    store.hit(b"newcomer", 10, T0 + WINDOW_S - 0.01)
+    assert count_passed(store, b"abuser", 10, T0 + WINDOW_S, 10) == 0
+
+
 def test_an_entry_is_found_at_its_own_place_only() -> None:
     """semantics 37: the bytes of a tag may stand by chance across two other entries."""
     tag = bytes(range(1, 9))
