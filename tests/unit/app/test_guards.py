@@ -23,8 +23,8 @@ from api_gateway.telemetry.metrics import Metrics, prepare_metrics_directory
 from api_gateway.telemetry.sampling import Sampling
 from api_gateway.telemetry.tracing import Tracing
 from tests.support.auth_upstream import exchange
-from tests.support.token_factory import SECRET, claims, hs256
-from tests.unit.app.scene import running, users
+from tests.support.token_factory import SECRET, claims, hs256, key_set, rsa_key
+from tests.unit.app.scene import PATIENCE_S, running, users
 
 JWT = {"jwt": {"algorithms": ["RS256"], "jwks_url": "http://127.0.0.1:1/keys", "audience": "api"}}
 
@@ -69,6 +69,25 @@ async def test_keys_that_were_never_loaded_make_it_unready(tmp_path: Path) -> No
     made = guards(tmp_path, auth=JWT)
     assert list(made.unready_reasons()) == ["auth"]
     await made.aclose()
+
+
+async def test_keys_are_fetched_from_the_start_on(tmp_path: Path) -> None:
+    """J49: nobody has to ask for the first ones."""
+    body = key_set(rsa_key())
+
+    async def publish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    async with await asyncio.start_server(publish, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+        made = guards(tmp_path, auth={"jwt": {"algorithms": ["RS256"], "jwks_url": url, "audience": "api"}})
+        made.start()
+        async with asyncio.timeout(PATIENCE_S):
+            while made.unready_reasons():  # noqa: ASYNC110 - the publisher is a few turns of the loop away
+                await asyncio.sleep(0.01)
+        await made.aclose()
 
 
 async def test_breakers_begin_closed(tmp_path: Path) -> None:
@@ -155,6 +174,8 @@ async def test_each_route_meets_its_own_guards_in_their_order(demo: DemoServers,
         breakers = {template: policies[-1] for template, policies in found.items()}
         assert isinstance(breakers["/one/:id"], _RouteBreaker) and isinstance(breakers["/api/users"], _RouteBreaker)
         assert isinstance(breakers["/api/login"], _RouteBreaker)
+        (guard,) = [policy for policy in found["/api/users"] if isinstance(policy, MethodGuard)]
+        assert guard._policy.key[0] == "users"
         assert breakers["/one/:id"]._breaker is breakers["/api/users"]._breaker
         assert breakers["/one/:id"]._breaker is not breakers["/api/login"]._breaker
         assert (breakers["/one/:id"]._fair_s, breakers["/api/users"]._fair_s) == (0.45, 0.5)

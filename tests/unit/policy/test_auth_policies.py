@@ -101,6 +101,16 @@ async def test_forgotten_policies_are_asked_again() -> None:
     assert (await bench.refused(exchange(GOOD))).http == 403
 
 
+async def test_forgotten_policies_serve_while_nobody_can_be_asked() -> None:
+    """semantics 33: an operator's refresh while a backend is away locks nobody out, and lets nobody in."""
+    bench = Bench(jwt=JWT)
+    await bench.pass_in(exchange(GOOD))
+    bench.auth.forget_policies()
+    bench.backend.answer = upstream_error(Code.UNAVAILABLE)
+    await bench.pass_in(exchange(GOOD))
+    assert (await bench.refused(exchange())).http == 401
+
+
 # Backends that cannot say
 
 
