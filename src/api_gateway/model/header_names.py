@@ -21,12 +21,16 @@ RESERVED: Final = frozenset(
         "expect",
         "host",
         "x-http-code",
+        "lb-cost-bin",
         "x-user-id",
         "x-user-roles",
         "x-auth-claims",
     )
 )
-"""What belongs to one connection (RFC 9110 section 7.6.1), and the caller's identity, which only policies state."""
+"""What belongs to one connection (RFC 9110 section 7.6.1), and the caller's identity, which only policies state.
+
+`lb-cost-bin` is gRPC's own without its prefix: a server on gRPC's C core fails a call in which it is shorter than it
+should be, with INTERNAL, as if it were its own mistake."""
 
 
 def reserved_reason(name: str) -> str:

@@ -85,6 +85,7 @@ def test_semantics_27_only_these_headers_travel(headers: dict[bytes, bytes], add
         b"x-user-id", b"x_user_id", b"x-user_roles", b"x-auth-claims", b"authorization", b"traceparent",
         b"x-request-id", b"grpc-timeout", b"grpc_timeout", b"content-type", b"te", b"host", b"connection",
         b"transfer-encoding", b"trailer", b"x-forwarded-for", b"x_forwarded_for", b":path", b"", b"a b", b"A",
+        b"lb-cost-bin", b"lb_cost-bin",
     ],
 )  # fmt: skip
 def test_semantics_28_custom_metadata_cannot_stand_in_for_the_gateways(key: bytes) -> None:
@@ -108,6 +109,8 @@ def test_semantics_27_scheme_is_that_of_the_connection() -> None:
         pytest.param(b"AQI=", [(b"k-bin", b"AQI")], id="padding goes"),
         pytest.param(b"AQID, BAU=", [(b"k-bin", b"AQID"), (b"k-bin", b"BAU")], id="two"),
         pytest.param(b"", [(b"k-bin", b"")], id="empty"),
+        pytest.param(b"AR", [(b"k-bin", b"AQ")], id="bits that mean nothing go"),
+        pytest.param(b"AQJ=", [(b"k-bin", b"AQI")], id="bits that mean nothing go, padded"),
     ],
 )
 def test_semantics_27_binary_metadata_is_base64(value: bytes, added: Pairs) -> None:
@@ -115,7 +118,7 @@ def test_semantics_27_binary_metadata_is_base64(value: bytes, added: Pairs) -> N
     assert sent({b"grpc-metadata-k-bin": value}) == [*ALWAYS, *added]
 
 
-@pytest.mark.parametrize("value", [b"A", b"AQIDB", b"!!!!", b"A-_A", b"AQ\x00ID"])
+@pytest.mark.parametrize("value", [b"A", b"AQIDB", b"!!!!", b"A-_A", b"AQ\x00ID", b"A=Q=", b"AQ==AQ=="])
 def test_semantics_27_binary_metadata_that_is_not_base64_is_refused(value: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
         sent({b"grpc-metadata-k-bin": value})

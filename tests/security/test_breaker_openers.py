@@ -1,0 +1,55 @@
+"""What one client may send must not stop a service for all others (semantics 40, B20).
+
+Backends answer some mistakes of clients as if they were their own (INTERNAL): the gateway must find those first. The
+breaker opens at the first failure here, so that each request is its own proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.backends import Backend, grpcio_backend
+from tests.support.gateway import RunningGateway, serving, start_gateway
+
+__all__ = ["grpcio_backend"]
+
+FRAGILE = {"circuit_breaker": {"failure_threshold": 1, "timeout_seconds": 1}}
+
+
+@pytest.fixture(scope="module")
+def gateway(grpcio_backend: Backend) -> Iterator[RunningGateway]:
+    """In front of a server on gRPC's C core, as those of Python, C++, Ruby and PHP are."""
+    with start_gateway(serving(grpcio_backend.endpoint, service=FRAGILE)) as started:
+        started.wait_until_routed("/api/items/7")
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        pytest.param("grpc-metadata-a-bin", "YR", 200, id="bits behind the last byte"),
+        pytest.param("grpc-metadata-a-bin", "YQ==,YR==", 200, id="the same in the second value"),
+        pytest.param("grpc-metadata-a-bin", "YQ==YQ==", 400, id="padding in the middle"),
+        pytest.param("grpc-metadata-a-bin", "Y=Q=", 400, id="padding between"),
+        pytest.param("grpc-metadata-a-bin", ",,", 200, id="empty values"),
+        pytest.param("grpc-metadata-lb-cost-bin", "YQ", 200, id="a key of gRPC's own"),
+        pytest.param("grpc-metadata-lb_cost-bin", "YQ", 200, id="the same, spelled otherwise"),
+        pytest.param("grpc-metadata-a", "x" * 40_000, 431, id="more than the backend takes"),
+        pytest.param("user-agent", "x" * 40_000, 431, id="more than the backend takes, in a header of browsers"),
+        pytest.param("authorization", "x" * 40_000, 431, id="more than the backend takes, as a token"),
+    ],
+)
+def test_semantics_40_headers_of_one_client_stop_nobody(
+    gateway: RunningGateway, name: str, value: str, status: int
+) -> None:
+    assert gateway.get("/api/items/7", headers={name: value}).status == status
+    assert gateway.get("/api/items/7").status == 200
+
+
+@pytest.mark.parametrize(("name", "value"), [("x-request-timeout", "0.001"), ("grpc-timeout", "1m")])
+def test_semantics_40_hurry_of_one_client_stops_nobody(gateway: RunningGateway, name: str, value: str) -> None:
+    slow = {"behaviour": {"sleep_ms": 600_000}}
+    assert gateway.ask("POST", "/echo/v1/echo", slow, headers={name: value}).status == 504
+    assert gateway.get("/api/items/7").status == 200
