@@ -11,19 +11,28 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.backends import Backend, grpcio_backend
-from tests.support.gateway import RunningGateway, serving, start_gateway
+from tests.support.descriptors import descriptors_of
+from tests.support.gateway import RunningGateway, start_gateway
+from tests.support.recording_backend import recording_backend
 
 __all__ = ["grpcio_backend"]
 
 FRAGILE = {"circuit_breaker": {"failure_threshold": 1, "timeout_seconds": 1}}
+EVERYTHING = "/everything.EverythingService"
 
 
 @pytest.fixture(scope="module")
 def gateway(grpcio_backend: Backend) -> Iterator[RunningGateway]:
-    """In front of a server on gRPC's C core, as those of Python, C++, Ruby and PHP are."""
-    with start_gateway(serving(grpcio_backend.endpoint, service=FRAGILE)) as started:
-        started.wait_until_routed("/api/items/7")
-        yield started
+    """In front of servers on gRPC's C core, as those of Python, C++, Ruby and PHP are."""
+    with recording_backend(descriptors_of("everything.proto")) as everything:
+        services = {
+            "echo": {"endpoint": grpcio_backend.endpoint, **FRAGILE},
+            "everything": {"endpoint": everything.endpoint, **FRAGILE},
+        }
+        with start_gateway({"services": services, "discovery": {"expose_unmapped": True}}) as started:
+            started.wait_until_routed("/api/items/7")
+            started.wait_until_routed(f"{EVERYTHING}/EchoTree", method="POST")
+            yield started
 
 
 @pytest.mark.parametrize(
@@ -53,3 +62,22 @@ def test_semantics_40_hurry_of_one_client_stops_nobody(gateway: RunningGateway, 
     slow = {"behaviour": {"sleep_ms": 600_000}}
     assert gateway.ask("POST", "/echo/v1/echo", slow, headers={name: value}).status == 504
     assert gateway.get("/api/items/7").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "opening", "closing", "depth"),
+    [
+        pytest.param("Structured", '{"a":', "}", 40, id="Struct"),
+        pytest.param("Valued", "[", "]", 60, id="Value"),
+        pytest.param("EchoTree", '{"left":', "}", 101, id="messages"),
+        pytest.param("EchoTree", '{"named":{"a":', "}}", 60, id="maps"),
+    ],
+)
+def test_semantics_40_depth_of_one_clients_messages_stops_nobody(
+    gateway: RunningGateway, method: str, opening: str, closing: str, depth: int
+) -> None:
+    """A backend cannot parse what has more than 100 messages inside each other, and calls that INTERNAL."""
+    target = f"{EVERYTHING}/{method}"
+    for count, status in ((depth, 400), (2, 200)):
+        text = opening * count + ("{}" if method == "EchoTree" else "1") + closing * count
+        assert gateway.ask("POST", target, text.encode()).status == status

@@ -15,6 +15,7 @@ from .content_type import Format, format_of_body, unsupported
 from .explain import CODEC_ERRORS, explain
 from .field_mask import MaskReader, mask_field
 from .fields import HTTP_BODY, SPECIAL_TYPES, message_of, oneof_of, setter_of
+from .message_depth import DepthLimit, may_be_deep, too_deep_message
 from .parameters import ParameterReader, path_setter
 from .query_text import parse_form, parse_query
 from .strict_json import parse_json
@@ -93,11 +94,12 @@ def compile_frames(method: Method, variables: tuple[str, ...], *, codecs: Codecs
 class _Rule:
     """What all bindings of one rule share: the path variables and what they take from the query."""
 
-    __slots__ = ("choices", "codecs", "message", "path", "taken")
+    __slots__ = ("choices", "codecs", "depth", "message", "path", "taken")
 
     def __init__(self, message: DescMessage, variables: tuple[str, ...], codecs: Codecs) -> None:
         self.message = message
         self.codecs = codecs
+        self.depth = DepthLimit(message)
         self.path: list[Callable[[Message, str], None]] = []
         self.taken: dict[str, str] = {}
         self.choices: dict[str, str] = {}
@@ -120,16 +122,28 @@ class _Rule:
             choices={**self.choices, **choices},
         )
 
-    def finish(self, message: Message) -> bytes:
-        """Serialize a message; what the codec refuses (no required field, half a surrogate pair) is a client error."""
+    def finish(self, message: Message, parameters: str = "") -> bytes:
+        """Serialize a message; what the codec refuses (no required field, half a surrogate pair) is a client error.
+
+        With the query or the form that is part of it, it is one too when that made it too deep for backends.
+        """
         try:
-            return message.to_binary()
+            serialized = message.to_binary()
         except UnicodeEncodeError:
             raise _not_utf8() from None
         except OverflowError:  # integers were checked when they were read; of enum numbers the codec leaves it to now
             raise bad_request("an enum number does not fit 32 bits", "INVALID_FIELD") from None
         except CODEC_ERRORS as error:
             raise explain(error, self.message, {}, 0, None) from None
+        if parameters and self.depth.is_needed and may_be_deep(parameters) and self.depth.is_exceeded(serialized):
+            raise too_deep_message("INVALID_PARAMETER")
+        return serialized
+
+    def check_form(self, message: Message, form: bytes) -> None:
+        """Refuse a message that a form made too deep."""
+        text = form.decode("latin-1")
+        if may_be_deep(text):
+            self.finish(message, text)
 
 
 def _without_body(rule: _Rule) -> Binding:
@@ -167,7 +181,7 @@ class NoBodyBinding:
             set_variable(message, text)
         if query:
             self._query.apply(message, parse_query(query))
-        return self._finish(message)
+        return self._finish(message, query)
 
     def bind_next(self, body: bytes) -> bytes:
         """See `Binding.bind_next`."""
@@ -199,7 +213,7 @@ class QueryBinding:
             return self._empty
         message = self._type()
         self._query.apply(message, parse_query(query))
-        return self._finish(message)
+        return self._finish(message, query)
 
     def bind_next(self, body: bytes) -> bytes:
         """See `Binding.bind_next`."""
@@ -243,7 +257,7 @@ class WholeBodyBinding:
             set_variable(message, text)
         if query:
             self._query.apply(message, parse_query(query))
-        return self._finish(message)
+        return self._finish(message, query)
 
     def bind_next(self, body: bytes) -> bytes:
         """See `Binding.bind_next`."""
@@ -273,7 +287,7 @@ class FrameBinding:
         self._query.apply(message, parse_query(query))
         # Serialized messages merge when one follows the other: the later one wins, and repeated fields add up. Not
         # left to the backend, since not every library merges messages in messages.
-        return self._finish(self._type.from_binary(self._finish(message) + framed))
+        return self._finish(self._type.from_binary(self._finish(message, query) + framed))
 
     def bind_next(self, body: bytes) -> bytes:
         """See `Binding.bind_next`."""
@@ -307,7 +321,7 @@ class FieldBodyBinding:
             self._query.apply(message, parse_query(query))
         if self._mask is not None and value is not None:
             self._mask.fill(message, value)
-        return self._finish(message)
+        return self._finish(message, query)
 
     def bind_next(self, body: bytes) -> bytes:
         """See `Binding.bind_next`."""
@@ -355,6 +369,7 @@ def _whole_reader(rule: _Rule) -> tuple[BodyReader, BodySerializer | None]:
         if forms is None:
             raise unsupported("this method does not take forms; send application/json")
         forms.apply(message, parse_form(body))
+        rule.check_form(message, body)
         return message, None
 
     return read, decoder.serialize
@@ -397,6 +412,7 @@ def _field_reader(rule: _Rule, field: DescField, *, keeps_value: bool) -> BodyRe
         forms.apply(resource, pairs)
         message = message_type()
         set_field(message, resource)
+        rule.check_form(message, body)
         return message, sorted(set(forms.paths(pairs)))
 
     return read

@@ -11,9 +11,10 @@ from .explain import CODEC_ERRORS, explain
 from .fields import ANY, reachable_messages
 from .float_limits import lower_to_largest, may_hold_largest
 from .free_values import COUNTED, count_free_values
+from .message_depth import MAX_SHALLOW_LEVELS, DepthLimit, too_deep_message
 from .native_codec import NativeCodec, native_reader
 from .shape import Shape, holds_bytes, is_suspicious, needs_check_always
-from .strict_json import MAX_LEVELS, MAX_MESSAGES, MIN_BYTES, check_levels, parse_json, too_many
+from .strict_json import MAX_LEVELS, MAX_MESSAGES, MIN_BYTES, check_levels, has_more_levels, parse_json, too_many
 from .type_urls import may_hold_foreign, restore_type_urls
 
 
@@ -22,6 +23,7 @@ class JsonDecoder:
 
     __slots__ = (
         "_checks_always",
+        "_depth",
         "_has_native",
         "_holds_any",
         "_holds_bytes",
@@ -40,6 +42,7 @@ class JsonDecoder:
         self._registry = AnyTypes(registry).as_registry()
         self._ignores_unknown = settings.unknown_fields == "ignore"
         self._shape = Shape(message, self._registry)
+        self._depth = DepthLimit(message)
         self._checks_always = needs_check_always(message)
         self._holds_bytes = holds_bytes(message)
         names = {inner.type_name for inner in reachable_messages(message)}
@@ -80,6 +83,8 @@ class JsonDecoder:
             self._shape.check(value)
         if self._holds_any and may_hold_foreign(text):
             restore_type_urls(message, value, self._registry)
+        if self._depth.is_needed and text.count(b"[") + text.count(b"{") > MAX_SHALLOW_LEVELS:
+            self._check_depth(message, value)
         return message
 
     def _read_largest_floats(self, text: bytes, value: object, error: Exception) -> Message:
@@ -90,6 +95,16 @@ class JsonDecoder:
         except CODEC_ERRORS as second:
             error = second
         raise explain(error, self._message, value, len(text), self._registry) from None
+
+    def _check_depth(self, message: Message, value: object) -> None:
+        if not has_more_levels(value, MAX_SHALLOW_LEVELS):
+            return
+        try:
+            serialized = message.to_binary()
+        except CODEC_ERRORS:  # told when it is serialized for the backend
+            return
+        if self._depth.is_exceeded(serialized):
+            raise too_deep_message("INVALID_JSON")
 
     def _check_values(self, value: object) -> None:
         if count_free_values(self._message, value) > MAX_MESSAGES:

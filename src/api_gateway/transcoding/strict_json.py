@@ -55,9 +55,15 @@ def too_many() -> GatewayError:
 
 
 def check_levels(value: object) -> None:
-    """Raise GatewayError 400 when objects and arrays are nested more than MAX_LEVELS deep. Not recursive."""
+    """Raise GatewayError 400 when objects and arrays are nested more than MAX_LEVELS deep."""
+    if has_more_levels(value, MAX_LEVELS):
+        raise too_deep()
+
+
+def has_more_levels(value: object, count: int) -> bool:
+    """Tell whether more than so many objects and arrays stand inside each other. Not recursive."""
     level = [value]
-    for _ in range(MAX_LEVELS):
+    for _ in range(count):
         level = [
             child
             for parent in level
@@ -65,8 +71,8 @@ def check_levels(value: object) -> None:
             if isinstance(child, dict | list)
         ]
         if not level:
-            return
-    raise too_deep()
+            return False
+    return True
 
 
 def _syntax_error(error: orjson.JSONDecodeError) -> GatewayError:

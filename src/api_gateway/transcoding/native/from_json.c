@@ -428,7 +428,10 @@ static bool read_map(Reader *reader, const Field *field)
     if (take(reader, '}'))
         return true;
     slices_open(&keys);
+    /* An entry is a message, too. */
+    reader->depth++;
     bool is_good = read_entries(reader, field, &keys);
+    reader->depth--;
     slices_close(&keys);
     return is_good;
 }
