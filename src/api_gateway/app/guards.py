@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from math import inf
 from typing import Final
 
 from ..blueprint import AUTH_CHANNEL_OPTIONS
 from ..config.settings import Settings
 from ..deadlines import DeadlineWheel
+from ..discovery.compile import timeout_ms_of
 from ..discovery.plan import PlannedRoute
 from ..grpc.channel import Channel
 from ..grpc.target import parse_target
@@ -91,9 +93,10 @@ class Guards:
                 service=planned.service, method=planned.method.full_name, template=template, verb=verb
             )
             policies.append(self._auth.bind(guarded, channel))
-        service = self._settings.services[planned.service]
-        timeout_ms = min(planned.timeout_ms or service.timeout_ms, self._settings.server.request_timeout_ms)
-        policies.append(self._breakers[planned.service].bind(timeout_ms / 1000))
+        # A stream of requests lasts as long as its client wants: that it is late says nothing of the backend.
+        is_timed = not planned.method.is_client_streaming
+        timeout_s = timeout_ms_of(planned, self._settings) / 1000 if is_timed else inf
+        policies.append(self._breakers[planned.service].bind(timeout_s))
         return tuple(policies)
 
     def of_unmatched(self) -> tuple[Policy, ...]:

@@ -78,10 +78,6 @@ class RouteCompiler:
         service = settings.services[planned.service]
         method = planned.method
         name = settings.service_name(planned.service)
-        if method.is_unary:
-            timeout_ms = min(planned.timeout_ms or service.timeout_ms, settings.server.request_timeout_ms)
-        else:
-            timeout_ms = planned.timeout_ms or service.stream_timeout_ms
         binding = compile_binding(
             method,
             planned.variables,
@@ -101,7 +97,7 @@ class RouteCompiler:
             service=name,
             method=method,
             grpc_path=f"/{method.full_name}".encode(),
-            timeout_s=timeout_ms / 1000,
+            timeout_s=timeout_ms_of(planned, settings) / 1000,
             idle_timeout_s=service.stream_idle_timeout_ms / 1000,
             body_limit_bytes=body_limit_bytes(planned.template.text, settings.body_limit),
             binding=binding,
@@ -112,6 +108,14 @@ class RouteCompiler:
             is_idempotent=planned.is_idempotent,
             policies=self._bind_policies(planned),
         )
+
+
+def timeout_ms_of(planned: PlannedRoute, settings: Settings) -> int:
+    """Return the longest time for one call of a route: its own, else its service's for that kind of method."""
+    service = settings.services[planned.service]
+    if planned.method.is_unary:
+        return min(planned.timeout_ms or service.timeout_ms, settings.server.request_timeout_ms)
+    return planned.timeout_ms or service.stream_timeout_ms
 
 
 def body_limit_bytes(path: str, limits: BodyLimitSettings) -> int:

@@ -171,7 +171,10 @@ class Breaker:
         self._trial_until_s = 0.0
 
     def bind(self, timeout_s: float) -> Policy:
-        """Return the policy of one route, whose calls may take `timeout_s` by the operator's settings."""
+        """Return the policy of one route, whose calls may take `timeout_s` by the operator's settings.
+
+        Infinite: a missed deadline is never the backend's failure.
+        """
         return _RouteBreaker(self, timeout_s)
 
     def record(self, now_s: float) -> BreakerRecord:
