@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 from typing import Any
@@ -56,6 +57,60 @@ async def test_a_compressed_answer(link: Link, kind: str, encoding: bytes) -> No
     )
     assert await outcome(call, kind) == TEXT
     assert call.headers == []
+
+
+async def until_reading(call: Any) -> None:
+    """Let the loop turn until the call reads a long message, or has ended."""
+    for _ in range(1_000_000):
+        if call._inflation is not None or call.done():
+            return
+        await asyncio.sleep(0)
+
+
+def send_long_answer(link: Link, stream_id: int, text: bytes) -> None:
+    link.peer.send(
+        link.peer.head(stream_id, (b"grpc-encoding", b"gzip")),
+        data(stream_id, prefixed(gzip.compress(text), flag=1)),
+        link.peer.trailers(stream_id),
+    )
+
+
+async def test_others_have_turns_while_a_long_answer_is_read(link: Link) -> None:
+    """The call ends when its message was read, though its status came before."""
+    call = link.channel.unary()
+    send_long_answer(link, (await link.peer.request_head()).stream_id, bytes(4_000_000))
+    await until_reading(call)
+    turns = 0
+    while not call.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 10
+    assert (await call).message == bytes(4_000_000)
+
+
+async def test_others_have_turns_while_a_long_message_of_a_stream_is_read(link: Link) -> None:
+    call = link.channel.stream()
+    send_long_answer(link, (await link.peer.request_head()).stream_id, bytes(4_000_000))
+    await link.peer.in_step()
+    receiver = asyncio.get_running_loop().create_task(call.receive())
+    turns = 0
+    while not receiver.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 10
+    assert await receiver == bytes(4_000_000)
+    assert await call.receive() is None
+
+
+async def test_a_call_given_up_while_its_answer_is_read(link: Link) -> None:
+    """Nothing is read any more, and nothing is answered twice."""
+    call = link.channel.unary()
+    send_long_answer(link, (await link.peer.request_head()).stream_id, bytes(8_000_000))
+    await until_reading(call)
+    call.cancel()
+    await link.peer.in_step()
+    assert call.cancelled()
+    assert call.message == b""
 
 
 async def test_every_message_stands_alone(link: Link) -> None:

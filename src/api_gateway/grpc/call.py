@@ -7,7 +7,7 @@ provably did not see it (`CallOwner.retry`), and when it failed and may be tried
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, TypeVar
 
 from ngh2 import ConnectionClosingError, ErrorCode, NGH2Error
@@ -23,7 +23,7 @@ from ..model.trace import CallSpan, Trace
 from ..waiting import Pending
 from . import failures
 from .call_head import CallHead
-from .compression import IDENTITY, decompress, is_known
+from .compression import IDENTITY, inflate, inflate_at_once, is_known
 from .framing import FramingError
 from .metadata import Status, is_grpc_content_type, read_pushback, read_status, status_without_grpc
 from .retries import Retries
@@ -417,11 +417,18 @@ class Call(Pending[T], metaclass=ABCMeta):
             return Status(code=Code.UNKNOWN, message="the backend ended its answer without a status")
         return status_without_grpc(self._http_status, self._response_content_type, self._shown_body)
 
-    def _plain(self, message: bytes) -> bytes:
-        """Return what a compressed message holds. Raises FramingError."""
+    def _plain(self, message: bytes) -> bytes | None:
+        """Return what a compressed message holds, None when that is so long that `_inflate` has to read it.
+
+        Raises FramingError.
+        """
         if self._encoding == IDENTITY:
             raise FramingError("a compressed message without grpc-encoding")
-        return decompress(self._encoding, message, self._owner.max_message_bytes)
+        return inflate_at_once(self._encoding, message, self._owner.max_message_bytes)
+
+    def _inflate(self, message: bytes) -> Iterator[bytes | None]:
+        """Read a compressed message in steps; see `compression.inflate`."""
+        return inflate(self._encoding, message, self._owner.max_message_bytes)
 
     def _consume(self, size_bytes: int) -> None:
         if self._connection is not None:

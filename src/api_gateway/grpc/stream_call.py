@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Final
 
@@ -137,12 +138,17 @@ class StreamCall(Call[None]):
             elif await self._is_silent(self._receiver, timeout_s):
                 raise TimeoutError
         is_compressed, message = self._messages.popleft()
-        return self._inflate(message) if is_compressed else message
+        return await self._unpack(message) if is_compressed else message
 
-    def _inflate(self, message: bytes) -> bytes:
+    async def _unpack(self, message: bytes) -> bytes:
         # Only now, one at a time: what waits in the window may hold a thousand times its size.
         try:
-            return self._plain(message)
+            plain = self._plain(message)
+            if plain is None:
+                for plain in self._inflate(message):
+                    if plain is None:
+                        await asyncio.sleep(0)
+            return plain or b""
         except FramingError as problem:
             error = failures.unreadable(self._owner.name, problem)
             self._messages.clear()

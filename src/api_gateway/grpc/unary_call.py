@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
 from ngh2 import ErrorCode
 
 from ..http2.connection import Connection
@@ -12,7 +15,7 @@ from ..model.trace import Trace
 from . import failures
 from .call import Call, CallOwner
 from .call_head import CallHead
-from .framing import MessageReader
+from .framing import FramingError, MessageReader
 
 
 class UnaryCall(Call["UnaryCall"]):
@@ -21,7 +24,7 @@ class UnaryCall(Call["UnaryCall"]):
     Raises GatewayError for every other end. Cancelling the waiter resets the stream.
     """
 
-    __slots__ = ("_message_count", "_reader", "_request", "message")
+    __slots__ = ("_inflation", "_is_ended", "_message_count", "_reader", "_request", "message")
 
     def __init__(
         self,
@@ -48,6 +51,10 @@ class UnaryCall(Call["UnaryCall"]):
         self.message = b""
         self._message_count = 0
         self._reader: MessageReader | None = None
+        self._inflation: Iterator[bytes | None] | None = None
+        """A long compressed message that is being read, a step in each turn of the loop."""
+        self._is_ended = False
+        """Whether the call ended well meanwhile."""
 
     def _open(self, connection: Connection, headers: Headers) -> int:
         return connection.open_stream(headers, self, body=self._request)
@@ -76,8 +83,37 @@ class UnaryCall(Call["UnaryCall"]):
             if self._message_count:
                 self.abandon(failures.cardinality(self._owner.name, "two messages"))
                 return
-            self.message = self._plain(message) if is_compressed else message
             self._message_count = 1
+            plain = self._plain(message) if is_compressed else message
+            if plain is not None:
+                self.message = plain
+            else:
+                self._inflation = self._inflate(message)
+                self._read_on()
+
+    def _read_on(self) -> None:
+        """Take a step in reading a compressed message; others have their turn before the next one."""
+        if self._is_done or self._inflation is None:
+            return
+        try:
+            plain = next(self._inflation)
+        except FramingError as error:
+            self.abandon(failures.unreadable(self._owner.name, error))
+            return
+        if plain is None:
+            asyncio.get_running_loop().call_soon(self._read_on)
+            return
+        self.message = plain
+        self._inflation = None
+        if self._is_ended:
+            self._end(None)
+
+    def stream_closed(self, error_code: int, reason: str) -> None:
+        """End the call if it has not ended; see `Call.stream_closed`."""
+        if self._is_ended:
+            self._connection = None
+        else:
+            super().stream_closed(error_code, reason)
 
     def _reset_if_open(self) -> None:
         # A backend may answer before it has read the whole request; small requests are always out by then.
@@ -85,6 +121,9 @@ class UnaryCall(Call["UnaryCall"]):
             self._connection.reset_stream(self._stream_id, ErrorCode.NO_ERROR)
 
     def _end(self, error: GatewayError | None) -> None:
+        if error is None and self._inflation is not None:
+            self._is_ended = True
+            return
         if error is None:
             if self._is_cut():
                 error = failures.cut_short(self._owner.name)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api_gateway.grpc.compression import ACCEPTED, decompress, encode_compressed, is_known
+from api_gateway.grpc.compression import ACCEPTED, encode_compressed, inflate, inflate_at_once, is_known
 from api_gateway.grpc.framing import FramingError
 
 LIMIT_BYTES = 1_000_000
@@ -21,6 +21,17 @@ LIMIT_BYTES = 1_000_000
 def packed(message: bytes, encoding: bytes) -> bytes:
     """Compress, with other code than ours."""
     return gzip.compress(message) if encoding == b"gzip" else zlib.compress(message)
+
+
+def decompress(encoding: bytes, message: bytes, max_message_bytes: int) -> bytes:
+    """Read a whole message, as calls do."""
+    plain = inflate_at_once(encoding, message, max_message_bytes)
+    if plain is not None:
+        return plain
+    *steps, plain = inflate(encoding, message, max_message_bytes)
+    assert not any(steps)
+    assert plain is not None
+    return plain
 
 
 ENCODINGS = [b"gzip", b"deflate"]
@@ -132,3 +143,43 @@ def test_a_bomb_is_measured_before_it_is_kept(encoding: bytes) -> None:
 def test_honest_repetition_is_read(encoding: bytes) -> None:
     message = bytes(10 * LIMIT_BYTES)
     assert decompress(encoding, packed(message, encoding), len(message)) == message
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("size_bytes", [0, 1, 65_536, 65_537, 1_000_000])
+def test_short_messages_are_read_at_once(encoding: bytes, size_bytes: int) -> None:
+    """Nearly all; they cost no more than one call of zlib's."""
+    message = bytes(size_bytes)
+    plain = inflate_at_once(encoding, packed(message, encoding), LIMIT_BYTES)
+    assert plain == (message if size_bytes <= 65_536 else None)
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_messages_are_not_read_at_once(case: str) -> None:
+    """G64: who reads them in steps learns what is wrong with them."""
+    assert inflate_at_once(b"gzip", BROKEN[case], LIMIT_BYTES) is None
+    assert inflate_at_once(b"gzip", GOOD, 499) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "fewest"),
+    [
+        pytest.param(bytes(4_000_000), 24, id="repetition, read twice"),
+        pytest.param(os.urandom(4_000_000), 24, id="random"),
+        pytest.param(b"0123456789abcdef" * 250_000, 12, id="text"),
+    ],
+)
+def test_long_messages_are_read_in_small_steps(message: bytes, fewest: int) -> None:
+    """Others have a turn after each step, which reads and writes 256 KiB and a slice at most."""
+    *steps, plain = inflate(b"gzip", gzip.compress(message), len(message))
+    assert plain == message
+    assert len(steps) >= fewest
+
+
+def test_input_without_output_is_work_too() -> None:
+    """Empty blocks: 16 MiB of them hold nothing, and are not read in one go."""
+    engine = zlib.compressobj(wbits=31)
+    empty = engine.flush(zlib.Z_FULL_FLUSH) + b"\x00\x00\x00\xff\xff" * 400_000 + engine.flush()
+    *steps, plain = inflate(b"gzip", empty, LIMIT_BYTES)
+    assert plain == b""
+    assert len(steps) >= 7
