@@ -36,7 +36,7 @@ def draw_schema(chance: Random) -> Schema:
     ]
     for place in range(_MESSAGES):
         numbers = chance.sample([*range(1, 40), *range(1015, 1030), 70_000, 2**29 - 1], chance.randint(1, 20))
-        fields = [_draw_field(chance, f"f{index}_{number}", number, is_proto3) for index, number in enumerate(numbers)]
+        fields = [_draw_field(chance, f"f{index}_n{number}", number, is_proto3) for index, number in enumerate(numbers)]
         lines.append(f"message M{place} {{ {' '.join(fields)} }}")
     return schema_from_text("\n".join(lines))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from api_gateway.config.settings import BodyLimitSettings
 from api_gateway.discovery.compile import Compiled, body_limit_bytes
+from api_gateway.discovery.plan import plan_routes
 from api_gateway.routing.route import Route
 from tests.support.descriptors import schema_from_text
 from tests.unit.discovery.scenes import ECHO, Compiling
@@ -95,6 +97,25 @@ def test_routes_share_the_codecs_of_their_messages(tmp_path: Path) -> None:
     other = {route.encoder for route in routes_of(scene.compile(schema_from_text(text.replace("id", "key")))).values()}
     assert len(first) == len(again) == len(other) == 1
     assert first == again != other
+
+
+def test_a_route_that_comes_later_shares_the_codecs_too(tmp_path: Path) -> None:
+    scene = Compiling(tmp_path)
+    schemas = {
+        "echo": schema_from_text(
+            """
+        syntax = "proto3";
+        package p;
+        message M { string id = 1; }
+        service S { rpc GetThing(M) returns (M); rpc CreateThing(M) returns (M); }
+        """
+        )
+    }
+    plan = plan_routes(schemas, scene.settings)
+    scene.compiler.compile(replace(plan, routes=plan.routes[:1]), schemas)
+    routes = routes_of(scene.compiler.compile(plan, schemas))
+    assert len(routes) == 2
+    assert len({route.encoder for route in routes.values()}) == 1
 
 
 def test_a_changed_schema_has_its_routes_compiled_anew(tmp_path: Path) -> None:

@@ -11,6 +11,13 @@ from api_gateway.model.errors import GatewayError
 from tests.unit.transcoding.scenes import decoder, summary
 
 _REFUSED = [
+    (
+        "odd_number_in_an_extension",
+        "legacy.Legacy",
+        b'{"name": "n", "[legacy.marks]": ["1", "01"]}',
+        "INVALID_FIELD",
+        "[legacy.marks][1]",
+    ),
     ("int_fraction_as_key", "Maps", b'{"int32Int32": {"1.5": 1}}', "INVALID_FIELD", "int32Int32[1.5]"),
     (
         "int_out_of_range_as_key",
@@ -97,3 +104,13 @@ def test_other_spellings_are_refused_with_their_place(name: str, text: bytes, re
 def test_ordinary_spellings_are_read(name: str, value: Any) -> None:
     """semantics 16, 17: integers in other notations too."""
     assert decoder(name).decode(json.dumps(value).encode()).to_binary()
+
+
+def test_a_key_that_does_not_fit_is_blamed_and_not_its_value() -> None:
+    for key, wanted in (("1.5", "as key an integer"), ("x", "as key an integer"), ("1e10", "as key an integer")):
+        with pytest.raises(GatewayError, match=wanted):
+            decoder("Maps").decode(json.dumps({"int32Int32": {key: 1}}).encode())
+    with pytest.raises(GatewayError, match="as key true or false"):
+        decoder("Maps").decode(b'{"boolBool": {"1": true}}')
+    with pytest.raises(GatewayError, match="expected an integer"):
+        decoder("Maps").decode(b'{"int32Int32": {"1": "x"}}')
