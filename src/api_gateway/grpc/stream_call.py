@@ -148,6 +148,8 @@ class StreamCall(Call[None]):
                 for plain in self._inflate(message):
                     if plain is None:
                         await asyncio.sleep(0)
+                        if self.cancelled():
+                            self.result()
             return plain or b""
         except FramingError as problem:
             error = failures.unreadable(self._owner.name, problem)

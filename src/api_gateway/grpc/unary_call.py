@@ -106,6 +106,7 @@ class UnaryCall(Call["UnaryCall"]):
         self.message = plain
         self._inflation = None
         if self._is_ended:
+            self._owner.wheel.discard(self._deadline_slot, self)
             self._end(None)
 
     def stream_closed(self, error_code: int, reason: str) -> None:
@@ -123,6 +124,8 @@ class UnaryCall(Call["UnaryCall"]):
     def _end(self, error: GatewayError | None) -> None:
         if error is None and self._inflation is not None:
             self._is_ended = True
+            # The deadline was given up with the status, and holds for the reading too.
+            self._deadline_slot = self._owner.wheel.add(self.deadline_s, self)
             return
         if error is None:
             if self._is_cut():

@@ -90,6 +90,7 @@ BROKEN = {
     "cut in the checksum": GOOD[:-1],
     "bad checksum": GOOD[:-8] + bytes(4) + GOOD[-4:],
     "bad length": GOOD[:-4] + bytes(4),
+    "a length beyond all": GOOD[:-4] + b"\xff" * 4,
     "something behind": GOOD + b"x",
     "another member": GOOD + GOOD,
     "something far behind": GOOD + bytes(20_000),

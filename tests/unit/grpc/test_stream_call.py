@@ -5,6 +5,9 @@ How streams end is asked in `test_call.py`, together with unary calls.
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+
 import pytest
 
 from api_gateway.grpc.stream_call import MAX_KEPT_BYTES
@@ -199,4 +202,18 @@ def test_a_long_request_that_was_answered_early_is_given_up(link: MemoryLink) ->
     link.feed(link.head(1), link.trailers(1))
     assert call.done()
     assert [each.number for each in link.frames(Kind.RST_STREAM)] == [Error.NO_ERROR]
+    nothing_left(link)
+
+
+async def test_a_call_given_up_while_its_message_is_read(link: MemoryLink) -> None:
+    """G64: who receives is told, and nothing more is read."""
+    link.owner.max_message_bytes = 4_000_000
+    call = link.stream()
+    link.feed(link.head(1, (b"grpc-encoding", b"gzip")), data(1, prefixed(gzip.compress(bytes(4_000_000)), flag=1)))
+    receiver = asyncio.get_running_loop().create_task(call.receive())
+    await asyncio.sleep(0)
+    assert not receiver.done()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await receiver
     nothing_left(link)

@@ -49,3 +49,24 @@ def test_exactly_one_message(link: MemoryLink, messages: tuple[bytes, ...]) -> N
     else:
         assert (error_of(call).code, error_of(call).http) == (Code.UNIMPLEMENTED, 502)
     nothing_left(link)
+
+
+async def test_the_deadline_holds_while_a_long_answer_is_read(link: MemoryLink) -> None:
+    """G64: the status has come; the message has not been read to its end."""
+    link.owner.max_message_bytes = 4_000_000
+    call = link.unary(timeout_s=5.0)
+    message = prefixed(gzip.compress(bytes(4_000_000)), flag=1)
+    link.feed(link.head(1, (b"grpc-encoding", b"gzip")), data(1, message), link.trailers(1))
+    assert not call.done()
+    link.loop.advance(6.0)
+    assert error_of(call).code == Code.DEADLINE_EXCEEDED
+    nothing_left(link)
+
+
+async def test_a_long_answer_that_was_read_has_no_deadline_any_more(link: MemoryLink) -> None:
+    link.owner.max_message_bytes = 4_000_000
+    call = link.unary(timeout_s=5.0)
+    message = prefixed(gzip.compress(bytes(4_000_000)), flag=1)
+    link.feed(link.head(1, (b"grpc-encoding", b"gzip")), data(1, message), link.trailers(1))
+    assert (await call).message == bytes(4_000_000)
+    nothing_left(link)
