@@ -17,8 +17,13 @@ from ..model.policy import Policy
 from ..model.status import Code
 
 _PORT: Final = re.compile(rb":\d*$")
-_ELSEWHERE: Final = frozenset({b"x-forwarded-for", b"forwarded", b"origin"})
-"""Headers of requests that began elsewhere."""
+_ELSEWHERE: Final = frozenset(
+    {
+        *(b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"),
+        b"origin",
+    }
+)
+"""Headers of requests that began elsewhere: what proxies add, by their habits, and browsers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..model.errors import bad_request
+from ..model.errors import GatewayError, bad_request
 from ..model.exchange import Exchange
 from ..model.header_names import RESERVED, RESERVED_STARTS
 from ..model.message import HeaderList
@@ -37,6 +37,9 @@ _RESERVED: Final = frozenset(
 _NOT_RETURNED: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"date")
 )
+_MAX_BINARY_VALUES: Final = 100
+"""Most values that one `-bin` header may hold, as many as a request may have header fields: each becomes a field with
+the whole key, so that 64 KiB of a long name and commas would be a gigabyte of them."""
 HTTP_CODE_KEY: Final = b"x-http-code"
 """Response metadata by which a backend chooses another 2xx or 3xx status (semantics 18)."""
 _KEY_CHARACTERS: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_.-")
@@ -65,7 +68,7 @@ def request_metadata(exchange: Exchange, forwarded: ForwardedHeaders) -> HeaderL
     """Return the metadata for the backend: who is calling, what `forwarded` lists, and `grpc-metadata-*`.
 
     Values that metadata cannot carry (not printable ASCII) are left out. What policies put into `exchange.metadata`
-    comes last. Raises GatewayError 400 for a `-bin` value that is not base64.
+    comes last. Raises GatewayError 400 for a `-bin` header that is not base64, or holds too many values.
     """
     request = exchange.request
     headers = request.headers
@@ -100,14 +103,21 @@ def _add_custom(metadata: HeaderList, key: bytes, value: bytes, header: bytes) -
     ):
         return
     if key.endswith(b"-bin"):
-        for part in value.replace(b" ", b"").split(b","):
+        parts = value.replace(b" ", b"").split(b",", _MAX_BINARY_VALUES)
+        if len(parts) > _MAX_BINARY_VALUES:
+            raise _invalid_metadata(key, header, f"has more than {_MAX_BINARY_VALUES} values")
+        for part in parts:
             text = _canonical_base64(part)
             if text is None:
-                name = key.decode("ascii")
-                raise bad_request(f"the header {header.decode('ascii')} is not base64", "INVALID_METADATA", key=name)
+                raise _invalid_metadata(key, header, "is not base64")
             metadata.append((key, text))
     elif _VALUE.fullmatch(value) is not None:
         metadata.append((key, value.replace(b"\t", b" ")))
+
+
+def _invalid_metadata(key: bytes, header: bytes, what: str) -> GatewayError:
+    text = f"the header {header.decode('ascii')} {what}"
+    return bad_request(text, "INVALID_METADATA", key=key.decode("ascii"))
 
 
 def _canonical_base64(text: bytes) -> bytes | None:

@@ -56,6 +56,10 @@ def test_semantics_33_programs_on_this_machine_pass(peer: str) -> None:
         pytest.param("localhost", {}, id="a name"),
         pytest.param("127.0.0.1", {b"x-forwarded-for": b"127.0.0.1"}, id="through a proxy"),
         pytest.param("127.0.0.1", {b"forwarded": b"for=127.0.0.1"}, id="through a proxy of RFC 7239"),
+        pytest.param("127.0.0.1", {b"x-real-ip": b"127.0.0.1"}, id="through a proxy with a habit of nginx"),
+        pytest.param("127.0.0.1", {b"via": b"1.1 proxy"}, id="through a proxy of RFC 9110"),
+        pytest.param("127.0.0.1", {b"x-forwarded-proto": b"http"}, id="through a proxy that ends TLS"),
+        pytest.param("127.0.0.1", {b"x-forwarded-host": b"localhost"}, id="through a proxy that keeps the host"),
     ],
 )
 def test_semantics_33_everybody_else_is_refused(peer: str, headers: dict[bytes, bytes]) -> None:

@@ -129,6 +129,16 @@ def test_semantics_27_binary_metadata_that_is_not_base64_is_refused(value: bytes
     )
 
 
+def test_one_header_makes_no_thousands_of_fields() -> None:
+    """P8: each value is sent with the whole key: a gigabyte of them, from a name of 32 KiB and as many commas."""
+    most = b",".join([b"AQ"] * 100)
+    assert sent({b"grpc-metadata-k-bin": most}) == [*ALWAYS, *[(b"k-bin", b"AQ")] * 100]
+    for value in (most + b",", b"," * 32_000):
+        with pytest.raises(GatewayError, match="has more than 100 values") as caught:
+            sent({b"grpc-metadata-k-bin": value})
+        assert (caught.value.http, caught.value.reason) == (400, "INVALID_METADATA")
+
+
 @pytest.mark.parametrize(
     ("forward", "headers", "added"),
     [
