@@ -58,7 +58,7 @@ bench: $(VENV)/.bench build/compiled/.stamp ## Measure the gateway (compiled) be
 faults: $(VENV)/.bench ## Break backends in every way and hold the gateway's figures against their lines; ARGS=B1,B7 chooses
 	$(BIN)/python -m scenarios $(ARGS)
 
-guard: $(VENV)/.bench ## Hold rate limits and their shared state against their lines (10 minutes); ARGS="R1,R2" chooses, ARGS=--write keeps
+guard: $(VENV)/.bench ## Hold rate limits and their shared state against their lines (11 minutes); ARGS="R1,R2" chooses, ARGS=--write keeps
 	scripts/install-system-packages --check
 	$(BIN)/python -m scenarios.guard $(ARGS)
 

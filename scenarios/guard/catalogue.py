@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from scenarios.guard import accuracy, addresses, key_sets, killed, redis_outage
+from scenarios.guard import accuracy, addresses, key_sets, killed, redis_outage, sources
 from scenarios.guard.stage import Stage
 
 
@@ -27,6 +27,8 @@ SCENARIOS: Final = (
     Scenario(name="R1-EDGE", title="ten times the limit on both sides of a window's edge", run=accuracy.at_the_edge),
     Scenario(name="R2", title="a million addresses in 64 MiB", run=addresses.a_million),
     Scenario(name="R2-FULL", title="a million addresses in 4 MiB", run=addresses.more_than_fit),
+    Scenario(name="R2-SOURCES", title="100,000 real addresses in 64 MiB", run=sources.all_fit),
+    Scenario(name="R2-SOURCES-FULL", title="100,000 real addresses in 1 MiB", run=sources.more_than_fit),
     Scenario(name="R3", title="a made-up address for each request", run=addresses.spoofed),
     Scenario(name="R4", title="what trusted proxies say", run=addresses.forwarded),
     Scenario(name="R5", title="a walk through a /64", run=addresses.ipv6),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -16,6 +17,10 @@ CONNECTIONS: Final = 8
 BATCH: Final = 16
 """Requests that one connection has under way at a time when the rate is not bounded."""
 _TIMEOUT_S: Final = 20.0
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+"""Linux's number; Python knows the name since 3.12."""
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for no time."""
 _STATUS: Final = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
@@ -33,6 +38,12 @@ class Answers:
     """Monotonic time of each answer, seconds since its request (or batch of requests) was sent, status."""
     lost: int = 0
     """Requests whose connection ended first."""
+
+    def join(self, later: Answers) -> None:
+        """Add what came back later."""
+        self.statuses.update(later.statuses)
+        self.times += later.times
+        self.lost += later.lost
 
     def p99_s(self) -> float:
         """Return the time that 99 of 100 answers did not exceed, 0 without any."""
@@ -55,15 +66,14 @@ class _Line:
 
     def __init__(self, port: int, source: str) -> None:
         self._address = ("127.0.0.1", port)
-        self._source = (source, 0) if source else None
+        self._source = source
         self._socket: socket.socket | None = None
 
     def ask(self, batch: list[bytes]) -> list[int]:
         """Send requests at once and return the statuses of their answers. Raises OSError when some have none."""
-        if self._socket is None:
-            self._socket = socket.create_connection(self._address, _TIMEOUT_S, self._source)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            if self._socket is None:
+                self._socket = _connect(self._address, self._source)
             self._socket.sendall(b"".join(batch))
             received = b""
             while len(found := _STATUS.findall(received)) < len(batch):
@@ -84,6 +94,24 @@ class _Line:
             self._socket = None
 
 
+def _connect(address: tuple[str, int], source: str) -> socket.socket:
+    made = socket.socket()
+    try:
+        made.settimeout(_TIMEOUT_S)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            # The port is chosen with the connection: it need not be free at every address, only at this pair. And no
+            # closed connection waits for its last packets: a hundred thousand of them would hold kernel memory.
+            made.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            made.bind((source, 0))
+        made.connect(address)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
 def flood(port: int, requests: Iterable[bytes], *, source: str = "", connections: int = CONNECTIONS) -> Answers:
     """Send every request once, as fast as answers come. `source` is a loopback address to send from."""
     answers = Answers()
@@ -99,6 +127,26 @@ def flood(port: int, requests: Iterable[bytes], *, source: str = "", connections
                 break
             _ask(line, batch, answers, lock)
         line.close()
+
+    _run(work, connections)
+    return answers
+
+
+def once_from(port: int, sources: Iterable[str], message: bytes, *, connections: int = CONNECTIONS) -> Answers:
+    """Send one request from each loopback address, over a connection of its own, as fast as answers come."""
+    answers = Answers()
+    lock = threading.Lock()
+    waiting = iter(sources)
+
+    def work() -> None:
+        while True:
+            with lock:
+                source = next(waiting, None)
+            if source is None:
+                break
+            line = _Line(port, source)
+            _ask(line, [message], answers, lock)
+            line.close()
 
     _run(work, connections)
     return answers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -97,6 +98,15 @@ async def test_who_leaves_leaves_nothing_behind() -> None:
             await task
     assert (len(questions), questions._waiters["key"]) == (1, set())
     await questions.aclose()
+
+
+async def test_deadlines_that_did_not_come_are_forgotten() -> None:
+    """C13: an answer leaves nothing behind that would wait for its deadline."""
+    questions: Questions[str] = Questions(max_open=1)
+    deadline_s = asyncio.get_running_loop().time() + 3_600
+    assert await questions.ask("key", Oracle2(), deadline_s) == "again"
+    timers = [each for each in gc.get_objects() if isinstance(each, asyncio.TimerHandle) and each.when() == deadline_s]
+    assert all(timer.cancelled() for timer in timers)
 
 
 async def test_closed() -> None:
