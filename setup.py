@@ -65,6 +65,7 @@ REQUEST_PATH = (
     "transcoding/binding",
     "transcoding/headers",
     "transcoding/json_codec",
+    "transcoding/message_depth",
     "transcoding/string_variables",
     "waiting",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ..model.errors import GatewayError, bad_request
@@ -37,6 +37,7 @@ _RESERVED: Final = frozenset(
 _NOT_RETURNED: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"trailer", b"date")
 )
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 _MAX_BINARY_VALUES: Final = 100
 """Most values that one `-bin` header may hold, as many as a request may have header fields: each becomes a field with
 the whole key, so that 64 KiB of a long name and commas would be a gigabyte of them."""
@@ -73,6 +74,7 @@ def request_metadata(exchange: Exchange, forwarded: ForwardedHeaders) -> HeaderL
     request = exchange.request
     headers = request.headers
     lists_none = forwarded.is_empty
+    ends_here = _NOTHING if lists_none else _connection_options(headers.get(b"connection"))
     metadata: HeaderList = [(b"x-forwarded-for", exchange.client_address.encode()), _PROTO[request.is_tls]]
     for name, value in headers.items():
         key = _ALWAYS_FORWARDED.get(name)
@@ -81,16 +83,17 @@ def request_metadata(exchange: Exchange, forwarded: ForwardedHeaders) -> HeaderL
                 metadata.append((key, value if b"\t" not in value else value.replace(b"\t", b" ")))
         elif name[:5] == b"grpc-" and name.startswith(_METADATA_PREFIX):
             _add_custom(metadata, name[len(_METADATA_PREFIX) :], value, name)
-        elif not lists_none and forwarded.lists(name) and not _is_of_the_connection(name, headers):
+        elif not lists_none and forwarded.lists(name) and name not in ends_here:
             _add_custom(metadata, name, value, name)
     metadata += exchange.metadata
     return metadata
 
 
-def _is_of_the_connection(name: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether `Connection` names the header, so that it ends here (RFC 9110 section 7.6.1)."""
-    connection = headers.get(b"connection")
-    return connection is not None and name in [option.strip() for option in connection.lower().split(b",")]
+def _connection_options(connection: bytes | None) -> frozenset[bytes]:
+    """Return the names of headers that `Connection` lists, so that they end here (RFC 9110 section 7.6.1)."""
+    if connection is None:
+        return _NOTHING
+    return frozenset([option.strip() for option in connection.lower().split(b",")])
 
 
 def _add_custom(metadata: HeaderList, key: bytes, value: bytes, header: bytes) -> None:

@@ -48,7 +48,7 @@ class DepthLimit:
         if self._root is None:
             # Made when first asked for: hardly any route is ever sent such a text.
             self._root = _root_node(self._message)
-        waiting = [(self._root, 0, len(data), 0)]
+        waiting: list[tuple[_Node, int, int, int]] = [(self._root, 0, len(data), 0)]
         while waiting:
             node, at, end, depth = waiting.pop()
             if depth > MAX_DEPTH:
@@ -61,7 +61,10 @@ class DepthLimit:
                     length, at = _varint(data, at)
                     inner = node.fields.get(tag >> 3)
                     if inner is not None:
-                        waiting.append((inner, at, at + length, depth + len(outer) + 1))
+                        if inner.fields:
+                            waiting.append((inner, at, at + length, depth + len(outer) + 1))
+                        elif depth + len(outer) >= MAX_DEPTH:
+                            return True
                     at += length
                 elif kind == _VARINT:
                     _, at = _varint(data, at)
