@@ -41,7 +41,7 @@ class MetricPage(Collector):
 
     def render(self, accept: bytes) -> tuple[bytes, bytes]:
         """Return content type and page. OpenMetrics for those who name it in `Accept`, else text format 0.0.4."""
-        if _accepts_openmetrics(accept):
+        if accepts_openmetrics(accept):
             page: bytes = write_openmetrics(self._registry)  # type: ignore[no-untyped-call]  # the library has no types there
             return OPENMETRICS, page
         return TEXT, write_text(self._registry)
@@ -99,7 +99,8 @@ def _exemplar(values: tuple[float, ...] | None) -> Exemplar | None:
     return Exemplar({"trace_id": exemplar_trace_id(values)}, duration_s, Timestamp(int(at_s), int(at_s % 1 * 1e9)))
 
 
-def _accepts_openmetrics(accept: bytes) -> bool:
+def accepts_openmetrics(accept: bytes) -> bool:
+    """Tell which of the two formats an Accept header gets."""
     for choice in accept.lower().split(b","):
         media_type, *parameters = (part.strip() for part in choice.split(b";"))
         if media_type == b"application/openmetrics-text":

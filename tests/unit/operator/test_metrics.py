@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from api_gateway.model.errors import GatewayError
@@ -40,6 +42,38 @@ async def test_files_that_cannot_be_read_are_503() -> None:
     assert (caught.value.code, caught.value.reason) == (Code.UNAVAILABLE, "METRICS_UNAVAILABLE")
     assert "/run" not in caught.value.message
     assert "/run" in caught.value.log_reason
+
+
+async def test_a_flood_shares_pages_that_are_made_one_at_a_time() -> None:
+    """P8: who asks gets a page that was begun after that, and of each format no more than one waits for its turn."""
+    made: list[bytes] = []
+    is_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def render(wish: bytes) -> tuple[bytes, bytes]:
+        made.append(wish)
+        is_begun.set()
+        await may_end.wait()
+        return b"text/plain", b"%d" % len(made)
+
+    page = MetricsPage(render)
+
+    async def body(accept: bytes) -> bytes:
+        return (await page.answer(scrape({b"accept": accept}))).body
+
+    async with asyncio.TaskGroup() as scrapers:
+        first = scrapers.create_task(body(b"first"))
+        await is_begun.wait()
+        texts = [scrapers.create_task(body(b"text/%d" % number)) for number in range(50)]
+        others = [scrapers.create_task(body(b"application/openmetrics-text")) for _ in range(50)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert made == [b"first"]
+        texts[0].cancel()
+        may_end.set()
+    assert first.result() == b"1"
+    assert {text.result() for text in texts[1:]} == {b"2"}
+    assert {other.result() for other in others} == {b"3"}
+    assert made == [b"first", b"text/0", b"application/openmetrics-text"]
 
 
 def scrape(headers: dict[bytes, bytes]) -> Request:
