@@ -169,6 +169,10 @@ class RecordingOwner:
         """Keep it."""
         self.told.append(f"retired: {reason}")
 
+    def has_connection(self) -> bool:
+        """It never makes calls wait."""
+        return True
+
     def forget(self, call: Call[Any]) -> None:
         """Keep it."""
         call.is_queued = False

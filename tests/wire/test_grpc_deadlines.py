@@ -9,9 +9,11 @@ import asyncio
 
 import pytest
 
+from api_gateway.grpc.connectivity import ChannelOptions
+from api_gateway.model.errors import Source
 from api_gateway.model.status import Code
 from tests.support.channels import channel_to, code_of, error_of, finished
-from tests.support.h2_frames import Error, data
+from tests.support.h2_frames import Error, Setting, data
 from tests.support.scripted_peer import Manners, ScriptedPeer, prefixed
 from tests.wire.conftest import Link
 
@@ -60,6 +62,20 @@ async def test_the_deadline_covers_connecting(listener: ScriptedPeer) -> None:
         assert await code_of(channel.unary(timeout_s=SHORT_S)) == Code.DEADLINE_EXCEEDED
         assert channel.channel.queued_calls == 0
         assert (await listener.accept()).requests == {}
+
+
+async def test_a_call_that_no_stream_was_free_for_says_nothing_of_the_backend(listener: ScriptedPeer) -> None:
+    """G43, semantics 40: whoever holds all streams could open the breaker for everybody."""
+    listener.manners = Manners(settings={Setting.MAX_CONCURRENT_STREAMS: 1})
+    async with channel_to(listener.endpoint, ChannelOptions(pool_size=1)) as channel:
+        held = channel.unary()
+        peer = await listener.accept()
+        stream_id = (await peer.request()).stream_id
+        error = await error_of(channel.unary(timeout_s=SHORT_S))
+        assert (error.code, error.reason, error.http) == (Code.DEADLINE_EXCEEDED, "UPSTREAM_QUEUE_TIMEOUT", 504)
+        assert error.source is Source.GATEWAY
+        peer.reply(stream_id)
+        await finished(held)
 
 
 async def test_a_stream_expires_while_it_receives_and_sends(link: Link) -> None:

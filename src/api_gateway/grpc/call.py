@@ -51,6 +51,9 @@ class CallOwner(Protocol):
     def retry(self, call: Call[Any]) -> None:
         """Place a call again that the backend did not see."""
 
+    def has_connection(self) -> bool:
+        """Whether calls that wait do so for a free stream, and not for a connection."""
+
     def retire(self, connection: Connection, reason: str) -> None:
         """Open no more streams on a connection whose engine takes none."""
 
@@ -150,7 +153,7 @@ class Call(Pending[T], metaclass=ABCMeta):
         """Send the request on a connection that can take it."""
         left_s = self.deadline_s - self._owner.clock()
         if left_s <= 0:
-            self.expire(self._owner.clock())
+            self._expire(has_waited_in_vain=self.attempts == 1)
             return
         head = self._head
         headers = [
@@ -182,8 +185,12 @@ class Call(Pending[T], metaclass=ABCMeta):
     def expire(self, now_s: float) -> None:
         """End with DEADLINE_EXCEEDED and reset the stream."""
         if not self._is_done:
-            self._release(ErrorCode.CANCEL)
-            self._end(failures.deadline_exceeded(self._owner.name))
+            self._expire(has_waited_in_vain=self.is_queued and self.attempts == 1 and self._owner.has_connection())
+
+    def _expire(self, *, has_waited_in_vain: bool) -> None:
+        self._release(ErrorCode.CANCEL)
+        name = self._owner.name
+        self._end(failures.queued_too_long(name) if has_waited_in_vain else failures.deadline_exceeded(name))
 
     def abandon(self, error: GatewayError) -> None:
         """End with an error and reset the stream, if there is one."""

@@ -211,6 +211,10 @@ class Channel:
         """Open no more streams on a connection; it closes with its last one."""
         self._addresses.retire(connection, reason)
 
+    def has_connection(self) -> bool:
+        """Whether calls that wait do so for a free stream. For calls."""
+        return bool(self._ready)
+
     def forget(self, call: Call[Any]) -> None:
         """Take a call out of the queue."""
         self._queue.discard(call)

@@ -66,6 +66,19 @@ def deadline_exceeded(service: str) -> GatewayError:
     )
 
 
+def queued_too_long(service: str) -> GatewayError:
+    """Make the error of a call that no stream was free for in time.
+
+    It is not the backend's: that is connected, and whoever holds the streams may do so on purpose.
+    """
+    return GatewayError(
+        Code.DEADLINE_EXCEEDED,
+        "too many requests are at the service, and none ended in time for this one",
+        reason="UPSTREAM_QUEUE_TIMEOUT",
+        metadata={"service": service},
+    )
+
+
 def connection_lost(service: str, detail: str) -> GatewayError:
     """Make the error of a call whose connection broke; `detail` is for the log."""
     return unavailable(

@@ -81,3 +81,10 @@ def test_the_clients_own_metadata_may_be_at_fault() -> None:
 def test_failures_are_described(error: Exception, is_tls: bool, text: str) -> None:
     """Never an empty text, and a hint where servers hang up without a word."""
     assert text in failures.describe(error, is_tls=is_tls)
+
+
+def test_a_call_that_was_never_sent_is_no_failure_of_the_backend() -> None:
+    """semantics 40."""
+    error = failures.queued_too_long("s")
+    assert (error.code, error.http, error.reason) == (Code.DEADLINE_EXCEEDED, 504, "UPSTREAM_QUEUE_TIMEOUT")
+    assert (error.source, error.metadata["service"]) == (Source.GATEWAY, "s")
