@@ -46,6 +46,7 @@ REQUEST_PATH = (
     "proxy/ending",
     "proxy/request",
     "proxy/streamed",
+    "routing/capture",
     "routing/path",
     "routing/table",
     "routing/trie",

@@ -102,6 +102,7 @@ class Metrics:
         self._file: MetricFile | None = None
         self._changed: Changed = []
         self._families = {name: SeriesFamily(family, self._changed) for name, family in catalogue.CATALOGUE.items()}
+        self._rate_limit_exceeded = self._families[catalogue.RATE_LIMIT_EXCEEDED.name]
         self._routes: dict[tuple[str, str], RouteMetrics] = {}
         self._calls: dict[tuple[str, str], CallMetrics] = {}
         self._readings: list[tuple[Series, Callable[[], float]]] = []
@@ -184,7 +185,7 @@ class Metrics:
 
     def rate_limit_exceeded(self, route: str) -> Series:
         """Return the counter of refusals on a route template; the empty one means that no route matched."""
-        return self._bind(catalogue.RATE_LIMIT_EXCEEDED, route or UNMATCHED)
+        return self._rate_limit_exceeded.bind(route or UNMATCHED)
 
     def breaker_changed(self, service: str, from_state: str, to_state: str) -> None:
         """Count a change of a breaker and show its new state; states are `closed`, `half_open`, `open`."""

@@ -22,7 +22,7 @@ import os
 import random
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from .sampling import Sampling
 
@@ -40,24 +40,29 @@ _NO_SPAN: Final = "0" * 16
 _SAMPLED: Final = 0x01
 _KEPT_FLAGS: Final = 0x03
 """Sampled, and the random-trace-id flag of level 2; others must be cleared (section 3.2.2.5)."""
+_FLAGS: Final = tuple(f"{flags:02x}" for flags in range(_KEPT_FLAGS + 1))
 
 # Ids must be unique, not secret. A process-wide generator takes 0.1 us; os.urandom is a system call of 0.6 us.
 _random = random.Random()  # noqa: S311 - see above
+_random_bits: Final = _random.getrandbits
 os.register_at_fork(after_in_child=_random.seed)
 
 
-class TraceContext(NamedTuple):
-    """Where one request stands in its trace. A tuple, because one is made for every request: 0.3 us instead of 0.9."""
+class TraceContext:
+    """Where one request stands in its trace. Not frozen, as one is made for every request: 0.2 us instead of 0.9."""
 
-    trace_id: str
-    """32 lower-case hex digits."""
-    span_id: str
-    """Our own span: 16 lower-case hex digits."""
-    parent_span_id: str
-    """The caller's span; empty when the trace begins here."""
-    flags: int
-    tracestate: str
-    """What other vendors want carried along; empty when there is nothing."""
+    __slots__ = ("flags", "parent_span_id", "span_id", "trace_id", "tracestate")
+
+    def __init__(self, trace_id: str, span_id: str, parent_span_id: str, flags: int, tracestate: str) -> None:
+        self.trace_id = trace_id
+        """32 lower-case hex digits."""
+        self.span_id = span_id
+        """Our own span: 16 lower-case hex digits."""
+        self.parent_span_id = parent_span_id
+        """The caller's span; empty when the trace begins here."""
+        self.flags = flags
+        self.tracestate = tracestate
+        """What other vendors want carried along; empty when there is nothing."""
 
     @property
     def is_sampled(self) -> bool:
@@ -81,7 +86,7 @@ def continue_trace(headers: Mapping[bytes, bytes], sampling: Sampling) -> TraceC
             state = headers.get(b"tracestate")
             tracestate = parse_tracestate(state) if state else ""
             return TraceContext(trace_id, new_span_id(), parent_span_id, flags, tracestate)
-    ids = _random.randbytes(24).hex()
+    ids = _random_bits(192).to_bytes(24, "little").hex()
     trace_id, span_id = ids[:32], ids[32:]
     if trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return continue_trace({}, sampling)
@@ -130,12 +135,12 @@ def parse_tracestate(header: bytes) -> str:
 
 def format_traceparent(context: TraceContext) -> bytes:
     """Return the `traceparent` for the next hop: our span is its parent."""
-    return b"00-%b-%b-%02x" % (context.trace_id.encode(), context.span_id.encode(), context.flags)
+    return f"00-{context.trace_id}-{context.span_id}-{_FLAGS[context.flags]}".encode()
 
 
 def new_span_id() -> str:
     """Return 16 random lower-case hex digits, never all zero."""
-    span_id = _random.randbytes(8).hex()
+    span_id = _random_bits(64).to_bytes(8, "little").hex()
     return span_id if span_id != _NO_SPAN else new_span_id()
 
 
@@ -146,4 +151,4 @@ def request_id(incoming: bytes | None) -> str:
     """
     if incoming is not None and _REQUEST_ID.fullmatch(incoming) is not None:
         return incoming.decode("ascii")
-    return _random.randbytes(16).hex()
+    return _random_bits(128).to_bytes(16, "little").hex()

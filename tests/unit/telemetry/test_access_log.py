@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from api_gateway.telemetry.access_log import AccessLog
-from api_gateway.telemetry.log_line import Level
+from api_gateway.telemetry.access_log import AccessLog, line_fields
+from api_gateway.telemetry.log_line import Level, encode_json
 from tests.unit.telemetry.capture import Capture, finished
 
 
@@ -169,3 +172,46 @@ def test_none_or_all_successes(share: float, count: int) -> None:
         for _ in range(100):
             log.record(finished(status=204))
         assert len(capture.lines) == count
+
+
+TEXTS = st.text(max_size=40) | st.sampled_from(
+    ['"', "\\", "\x00", "\n", "\x7f", "\u2028", "\ud800", "é", "x" * 3000, "", "/a eyJ/"]
+)
+"""What can stand in a request: most of it plain, some of it to be escaped, shortened or redacted."""
+
+
+@given(
+    path=TEXTS,
+    user_id=TEXTS,
+    route=TEXTS,
+    client_address=TEXTS,
+    error_reason=TEXTS,
+    error_detail=st.sampled_from(["", "", "expired"]),
+    status=st.integers(100, 599),
+    grpc_code=st.none() | st.integers(-1, 99),
+    attempts=st.integers(0, 12),
+    trace_id=st.sampled_from(["", "a" * 32]),
+    duration_s=st.floats(0, 1e5),
+)
+@example(
+    path="/plain",
+    user_id="",
+    route="",
+    client_address="::1",
+    error_reason="",
+    error_detail="",
+    status=200,
+    grpc_code=0,
+    attempts=1,
+    trace_id="",
+    duration_s=0.000_000_4,
+)
+def test_a_line_is_the_same_however_it_is_made(**facts: Any) -> None:
+    """What is put together by hand where nothing is to be escaped says what the encoder would."""
+    exchange = finished(**facts)
+    with Capture() as capture:
+        AccessLog(capture.writer).record(exchange)
+        (line,) = capture.lines
+    timestamp, level = line["timestamp"], line["level"]
+    assert level == ("INFO" if facts["status"] < 500 else "ERROR")
+    assert line == orjson.loads(encode_json(timestamp, level, "api_gateway.proxy", line_fields(exchange)))
