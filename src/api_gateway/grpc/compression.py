@@ -42,7 +42,7 @@ def encode_compressed(message: bytes) -> bytes:
 def inflate_at_once(encoding: bytes, message: bytes, max_message_bytes: int) -> bytes | None:
     """Return what a compressed message holds if that is at most 64 KiB; None for longer and for broken ones.
 
-    It takes a fifth of a millisecond at most. `inflate` reads what is left.
+    It takes a fifth of a millisecond, and 2.4 ms for a hostile one of 64 KiB. `inflate` reads what is left.
     """
     if len(message) > _OUTPUT_SLICE_BYTES:
         return None
