@@ -115,6 +115,7 @@ def test_versions_of_packages_are_pinned_by_their_hashes(stages: dict[str, Stage
             for step in script.split("&&"):
                 if "pip" in shlex.split(step) and "install" in step and "--no-index" not in step:
                     assert "--require-hashes" in step, step
+                    assert "--no-deps" in step, f"pip would look for newer releases: {step}"
     pins = {
         name: set(re.findall(r"^\w[\w.-]*==\S+", (ROOT / f"requirements/{name}.txt").read_text(), re.M))
         for name in ("run", "build", "dev")
